@@ -1,0 +1,159 @@
+"""Notebooks -> website, and nbs/index.ipynb -> README.md.
+
+    python docs/build.py readme     writes README.md (and the pictures it shows, in docs/images)
+    python docs/build.py site       writes docs/_build/html; a warning is an error
+
+Nothing is executed: pages show the outputs that are saved in the notebooks. An exported cell becomes the
+documentation of what it defines (signature, explanation, table of parameters, link to the source), its code folded.
+"""
+import ast, base64, inspect, json, re, shutil, subprocess, sys
+from importlib import import_module
+from pathlib import Path
+from fastcore.docments import docments
+from nbdev.config import get_config
+
+docs = Path(__file__).resolve().parent
+root = docs.parent
+sys.path.insert(0, str(root))
+nbs, pages, images = root/'nbs', docs/'_build'/'pages', docs/'images'
+repo = get_config(root).git_url
+
+def notebooks(): return sorted(p for p in nbs.glob('*.ipynb') if p.stem != 'index')
+def page(path): return re.sub(r'^\d+[a-z]?_', '', path.stem)
+def source(cell): return ''.join(cell['source'])
+def directives(code): return {line[2:].split()[0]: line[2:].split()[1:] for line in code.splitlines() if line.startswith('#|') and line[2:].strip()}
+def bare(code): return '\n'.join(line for line in code.splitlines() if not line.startswith(('#|', '%'))).strip()
+def markdown(text): return dict(cell_type='markdown', metadata={}, source=text)
+def code_cell(code, outputs=(), *tags): return dict(cell_type='code', metadata=dict(tags=list(tags)), source=code, outputs=list(outputs), execution_count=None)
+def module_of(nb): return next((d['default_exp'][0] for d in map(directives, map(source, nb['cells'])) if 'default_exp' in d), None)
+
+# Links: `name` in prose leads to where the name is explained, a notebook's name to its page.
+
+def defined(code):
+    "Public functions and classes of a cell, patched methods as Class.method."
+    for node in ast.parse(bare(code)).body:
+        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or node.name.startswith('_'): continue
+        patched = any(isinstance(d, ast.Name) and d.id == 'patch' for d in node.decorator_list)
+        yield f'{node.args.args[0].annotation.id}.{node.name}' if patched else node.name
+
+def anchor(module, name): return f'{module}-{name}'.replace('.', '-').replace('_', '-').lower()
+
+def symbols():
+    "name -> (module, name) for everything exported; a name that two modules export leads nowhere."
+    out = {}
+    for path in notebooks():
+        nb = json.loads(path.read_text(encoding='utf-8'))
+        names = [n for c in nb['cells'] if 'export' in directives(source(c)) for n in defined(source(c))]
+        for n in names: out[n] = None if n in out else (module_of(nb), n)
+    return {n: v for n,v in out.items() if v}
+
+def linked(text, known):
+    "Prose with its links made; code blocks stay as they are."
+    parts = re.split(r'(```.*?```)', text, flags=re.S)
+    for i in range(0, len(parts), 2):
+        parts[i] = re.sub(r'(?<!\[)`([A-Za-z_][\w.]*)`(?!\])', lambda m: f'[`{m[1]}`](#{anchor(*known[m[1]])})' if m[1] in known else m[0], parts[i])
+        parts[i] = re.sub(r'\]\(([\w]+)\.ipynb\)', lambda m: f']({page(Path(m[1]))}.ipynb)', parts[i])
+    return ''.join(parts)
+
+# What an exported cell becomes.
+
+def shown_type(anno):
+    if anno is inspect.Parameter.empty: return ''
+    return f'`{getattr(anno, "__name__", str(anno)) if isinstance(anno, type) else str(anno).replace("pathlib._local.", "").replace("pathlib.", "")}`'.replace('|', '\\|')
+
+def cell_text(text): return str(text or '').replace('|', '\\|').replace('\n', ' ')
+
+def parameters(function):
+    "Table of parameters, from the comments beside them."
+    info = docments(function, full=True, eval_str=True)
+    rows = []
+    for name, p in info.items():
+        if name in ('self', 'return'): continue
+        default = '' if p.default is inspect.Parameter.empty else f'`{p.default!r}`'.replace('|', '\\|')
+        rows.append(f'| `{name}` | {shown_type(p.anno)} | {default} | {cell_text(p.docment)} |')
+    back = info.get('return')
+    if back is not None and back.anno is not inspect.Parameter.empty: rows.append(f'| **returns** | {shown_type(back.anno)} | | {cell_text(back.docment)} |')
+    return '\n'.join(['| | type | default | |', '|---|---|---|---|', *rows]) if rows else ''
+
+def signature(name, thing):
+    "How it is called; annotations are left to the table."
+    try: sig = inspect.signature(thing)
+    except ValueError: return name
+    shown = [p.replace(annotation=inspect.Parameter.empty) for p in sig.parameters.values() if p.name != 'self']
+    text = ', '.join(map(str, shown))
+    if len(name) + len(text) > 95: text = '\n    ' + ',\n    '.join(map(str, shown)) + '\n'
+    return f'{"class " if inspect.isclass(thing) else ""}{name}({text})'
+
+def explained(module, name, known):
+    "Heading, signature, explanation, parameters and source link of one name."
+    mod = import_module(f'hpa_cellcls.{module}')
+    thing = mod
+    for part in name.split('.'): thing = getattr(thing, part)
+    line = inspect.getsourcelines(thing)[1]
+    call = thing.__init__ if inspect.isclass(thing) and '__init__' in vars(thing) and not hasattr(thing, '__dataclass_fields__') else thing
+    link = f'[source]({repo}/blob/main/hpa_cellcls/{module}.py#L{line})'
+    return '\n\n'.join([f'({anchor(module, name)})=\n### {name}', f'```python\n{signature(name, thing)}\n```', f'{linked(inspect.getdoc(thing) or "", known)} {link}', parameters(call)])
+
+def converted(path, known):
+    "The page of a notebook."
+    nb = json.loads(path.read_text(encoding='utf-8'))
+    module, out = module_of(nb), []
+    for cell in nb['cells']:
+        text = source(cell)
+        if cell['cell_type'] == 'markdown':
+            out.append(markdown(linked(text, known)))
+            continue
+        d = directives(text)
+        if 'hide' in d or 'default_exp' in d: continue
+        if 'export' in d:
+            names, kinds = [*defined(text)], {type(node) for node in ast.parse(bare(text)).body}
+            out += [markdown(explained(module, name, known)) for name in names]
+            if kinds - {ast.Import, ast.ImportFrom}: out.append(code_cell(bare(text), (), *(['hide-input'] if names or ast.FunctionDef in kinds else [])))
+        else: out.append(code_cell(bare(text), cell['outputs'], *(['remove-input'] if 'echo:' in d else [])))
+    return dict(cells=[c for c in out if c['source']], nbformat=4, nbformat_minor=4, metadata=dict(
+        kernelspec=dict(name='python3', language='python', display_name='Python 3'), language_info=dict(name='python')))
+
+def site():
+    "Convert every notebook, then let Sphinx build; the first warning stops it."
+    shutil.rmtree(docs/'_build', ignore_errors=True)
+    pages.mkdir(parents=True)
+    known = symbols()
+    for path in [nbs/'index.ipynb', *notebooks()]:
+        (pages/f'{page(path)}.ipynb').write_text(json.dumps(converted(path, known)), encoding='utf-8')
+    entries = '\n'.join(f'{path.stem.split("_")[0]} {title(path)} <{page(path)}>' for path in notebooks())
+    index = json.loads((pages/'index.ipynb').read_text(encoding='utf-8'))
+    index['cells'].append(markdown(f'```{{toctree}}\n:hidden:\n\n{entries}\n```'))
+    (pages/'index.ipynb').write_text(json.dumps(index), encoding='utf-8')
+    subprocess.run([sys.executable, '-m', 'sphinx', '-q', '-W', '--keep-going', '-c', docs, pages, docs/'_build'/'html'], check=True)
+    print(f'{len(notebooks()) + 1} pages in {(docs/"_build"/"html").relative_to(root)}')
+
+def title(path): return re.match(r'# (.+)', source(json.loads(path.read_text(encoding='utf-8'))['cells'][0]))[1]
+
+# README
+
+def readme():
+    "README.md from nbs/index.ipynb; saved pictures become files."
+    nb = json.loads((nbs/'index.ipynb').read_text(encoding='utf-8'))
+    shutil.rmtree(images, ignore_errors=True)
+    parts = []
+    for cell in nb['cells']:
+        text = source(cell)
+        if cell['cell_type'] == 'markdown': parts.append(re.sub(r'\]\((\w+\.ipynb)\)', r'](nbs/\1)', text))
+        else:
+            d = directives(text)
+            if not {'hide', 'echo:'} & {*d}: parts.append(f'```python\n{bare(text)}\n```')
+            if 'hide' not in d: parts += [p for o in cell['outputs'] if (p := picture(o, len(parts)))]
+    (root/'README.md').write_text('\n\n'.join(parts) + '\n', encoding='utf-8')
+
+def picture(output, number):
+    "A saved picture as a file that README can show."
+    kind = next((k for k in ('image/jpeg', 'image/png') if k in output.get('data', {})), None)
+    if not kind: return None
+    images.mkdir(exist_ok=True)
+    file = images/f'readme_{number}.{kind.split("/")[1]}'
+    file.write_bytes(base64.b64decode(''.join(output['data'][kind])))
+    return f'![]({file.relative_to(root).as_posix()})'
+
+if __name__ == '__main__':
+    if sys.argv[1:] not in (['readme'], ['site']): sys.exit(__doc__)
+    dict(readme=readme, site=site)[sys.argv[1]]()
