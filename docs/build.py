@@ -105,7 +105,7 @@ def converted(path, known):
             continue
         d = directives(text)
         if 'hide' in d or 'default_exp' in d: continue
-        if 'export' in d:
+        if {'export', 'exporti'} & {*d}:
             names, kinds = [*defined(text)], {type(node) for node in ast.parse(bare(text)).body}
             out += [markdown(explained(module, name, known)) for name in names]
             if kinds - {ast.Import, ast.ImportFrom}: out.append(code_cell(bare(text), (), *(['hide-input'] if names or ast.FunctionDef in kinds else [])))
