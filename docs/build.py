@@ -36,6 +36,11 @@ def defined(code):
         patched = any(isinstance(d, ast.Name) and d.id == 'patch' for d in node.decorator_list)
         yield f'{node.args.args[0].annotation.id}.{node.name}' if patched else node.name
 
+def private(code):
+    "Does a cell set nothing that readers should know by name?"
+    targets = [t.id for n in ast.parse(bare(code)).body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)]
+    return all(t.startswith('_') for t in targets)
+
 def anchor(module, name): return f'{module}-{name}'.replace('.', '-').replace('_', '-').lower()
 
 def symbols():
@@ -108,7 +113,7 @@ def converted(path, known):
         if {'export', 'exporti'} & {*d}:
             names, kinds = [*defined(text)], {type(node) for node in ast.parse(bare(text)).body}
             out += [markdown(explained(module, name, known)) for name in names]
-            if kinds - {ast.Import, ast.ImportFrom}: out.append(code_cell(bare(text), (), *(['hide-input'] if names or ast.FunctionDef in kinds else [])))
+            if kinds - {ast.Import, ast.ImportFrom}: out.append(code_cell(bare(text), (), *(['hide-input'] if names or private(text) else [])))
         else: out.append(code_cell(bare(text), cell['outputs'], *(['remove-input'] if 'echo:' in d else [])))
     return dict(cells=[c for c in out if c['source']], nbformat=4, nbformat_minor=4, metadata=dict(
         kernelspec=dict(name='python3', language='python', display_name='Python 3'), language_info=dict(name='python')))
