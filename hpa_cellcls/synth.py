@@ -7,7 +7,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/synth.html.md"""
 # %% auto #0
 __all__ = ['shares', 'kinds', 'patterns', 'photons', 'label_sets', 'draw_labels', 'draw_shows', 'texture', 'Culture',
            'draw_culture', 'outlines', 'streams', 'draw_style', 'Scene', 'Cell', 'grow_cell', 'worms', 'draw_red',
-           'draw_blue', 'draw_yellow', 'pattern', 'expose', 'Field', 'image_labels', 'make_field', 'synth']
+           'draw_blue', 'draw_yellow', 'pattern', 'expose', 'image_labels', 'Field', 'make_field', 'synth']
 
 # %% ../nbs/00a_synth.ipynb #0d002b6a
 import io, string
@@ -179,7 +179,7 @@ def outlines(rng: np.random.Generator, # source of chance
         claims.append((lo*_step - _margin, win, d))
     return [(corner, np.where(d <= best[win], second[win], best[win]) - d) for corner, win, d in claims]
 
-# %% ../nbs/00a_synth.ipynb #3a97c92a
+# %% ../nbs/00a_synth.ipynb #43dbb21b
 _purposes = 'labels culture shares style texture outlines choice mitosis gain cell camera noise omit'.split()
 
 def streams(seed: int, # of the data set
@@ -192,7 +192,7 @@ def draw_style(rng: np.random.Generator, # source of chance
               ) -> SimpleNamespace: # what all cells of a field have in common
     "How this cell line looks, and how strong its stains are."
     u = rng.uniform
-    style = dict(filaments=u(130, 330), thick=u(.6, 1.2), wrap=u(0, 1), decay=u(0, 1.7), hollow=u(.7, .95), glow=u(.15, .7),
+    style = dict(filaments=u(130, 330), thick=u(.6, 1.2), wrap=u(0, .6), decay=u(0, 1.7), hollow=u(.7, .95), glow=u(.15, .7),
                  mottle=u(.08, .34), spots=max(0, u(-1, 1)), lumpy=rng.beta(1, 3), er_nucleus=u(.03, .2), er_decay=u(.2, 2.3), er_net=u(.2, .9),
                  unspecific=.14*rng.beta(1.2, 3), defocus=max(0, u(-.4, .15)))
     gain = dict(red=u(90, 230), green=float(np.exp(rng.normal(4.6, .4))), blue=u(100, 230), yellow=u(90, 240))
@@ -249,7 +249,7 @@ class Cell:
         self.corner, self.area = np.array(corner), float(inside.sum())*_step**2
         self.margin = np.where(inside > 0, margin, -abs(margin) - 1e-3).astype(np.float32)
 
-# %% ../nbs/00a_synth.ipynb #b25cdbe2
+# %% ../nbs/00a_synth.ipynb #ce6f56fb
 @patch
 def place_nucleus(self: Cell,
                   angle: float, # direction of the cell's long axis
@@ -264,7 +264,7 @@ def place_nucleus(self: Cell,
     length = min(breadth*min(stretch, 1.75), 1.25*radius)
     a, b = rng.normal(0, .018 + .03*self.style.lumpy, (2, 4))/np.sqrt(k - 1)
     bumps = 1 + a @ np.cos(np.outer(k, _turn)) + b @ np.sin(np.outer(k, _turn))
-    if self.mitotic: length, breadth = .8*room, .26*room
+    if self.mitotic: length, breadth = .58*room, .17*room
     self.angle, self.room, self.radius = angle + rng.normal(0, .15), room, np.sqrt(length*breadth)
     self.axes = np.array([[np.cos(self.angle), np.sin(self.angle)], [-np.sin(self.angle), np.cos(self.angle)]])
     self.nucleus_line = self.centre + _rays*(bumps/np.hypot(*(_rays @ self.axes.T/[length, breadth]).T))[:, None]
@@ -296,7 +296,7 @@ def place(self: Cell,
     inner, way = self.nucleus_line[k], np.asarray(way)[..., None]
     return inner + np.where(way < 0, inner - self.centre, self.outer_line[k] - inner)*way
 
-# %% ../nbs/00a_synth.ipynb #15799212
+# %% ../nbs/00a_synth.ipynb #8213c56b
 @patch
 def frame(self: Cell,
          ) -> bool: # does any of it lie in the field?
@@ -320,7 +320,7 @@ def to_pixels(self: Cell):
     self.body, self.nucleus = (self.blur(o.astype(np.float32), .7) for o in (self.mask, self.nucleus_mask))
     self.cytoplasm = self.body*(1 - self.nucleus)
     self.to_edge, self.off_nucleus, self.in_nucleus = (
-        np.minimum(cv2.distanceTransform(o, cv2.DIST_L2, 3)*np.float32(1/s), 500) for o in (self.mask, 1 - self.nucleus_mask, self.nucleus_mask))
+        np.minimum(cv2.distanceTransform(o, cv2.DIST_L2, 3), 500*s)*np.float32(1/s) for o in (self.mask, 1 - self.nucleus_mask, self.nucleus_mask))
     self.way = self.off_nucleus/(self.off_nucleus + self.to_edge + np.float32(1e-3))
     self.thick = np.minimum(self.to_edge/(.12*np.sqrt(self.area)), 1)*self.body
 
@@ -411,7 +411,7 @@ def _ramp(x, low, high): return np.clip((x - low)/(high - low), 0, 1)
 
 def _ridge(x, at, width): return np.exp(-((x - at)*np.float32(1/width))**2)
 
-# %% ../nbs/00a_synth.ipynb #91a990ef
+# %% ../nbs/00a_synth.ipynb #02a5333d
 def _microtubule_lines(cell):
     rng, n, points = cell.rng, int(cell.style.filaments*cell.radius/30), 18
     t, wrap = np.linspace(0, 1, points), cell.style.wrap
@@ -426,7 +426,7 @@ def _microtubule_lines(cell):
 
 def _spindle_lines(cell):
     rng, t = cell.rng, np.linspace(-1, 1, 14)
-    bow = rng.uniform(-.5, .5, (44, 1))*cell.room*np.cos(t*np.pi/2)**.8
+    bow = rng.uniform(-.44, .44, (44, 1))*cell.room*np.cos(t*np.pi/2)**.8
     return cell.centre + np.stack([bow, np.broadcast_to(.62*cell.room*t, bow.shape)], -1) @ cell.axes
 
 def _poles(cell): return cell.centre + np.array([[0, -.62], [0, .62]])*cell.room @ cell.axes
@@ -483,7 +483,7 @@ def pattern(name: str, # of the class
         return draw
     return register
 
-# %% ../nbs/00a_synth.ipynb #97ff1007
+# %% ../nbs/00a_synth.ipynb #68d327ec
 @pattern('Nucleoplasm')
 def _nucleoplasm(cell): return cell.nucleus*(.8 + .16*cell.tex('mid', 3) + .1*cell.tex('fine', 2))*(1 - .55*cell.nucleoli)
 
@@ -512,7 +512,7 @@ def _speckles(cell):
 def _bodies(cell):
     rng, n = cell.rng, cell.rng.integers(2, 7)
     xy = cell.place(rng.uniform(0, 2*np.pi, n), -rng.uniform(.15, .95, n))
-    return (cell.blur(cell.dots(xy, rng.uniform(1.1, 2.2, n), rng.uniform(.7, 1, n)), .5) + .14 + .03*cell.tex('fine', 2))*cell.nucleus
+    return (cell.blur(cell.dots(xy, rng.uniform(1.2, 2.3, n), rng.uniform(.7, 1, n)), .5)*1.2 + .1 + .03*cell.tex('fine', 2))*cell.nucleus
 
 # %% ../nbs/00a_synth.ipynb #45054745
 @pattern('Intermediate filaments')
@@ -623,17 +623,7 @@ def expose(rng: np.random.Generator, # source of chance
     img += np.float32(.5)*_normal()[rng.integers(0, 65536, shape, np.uint16)]
     return (img*img - (floor + np.float32(.25)))*np.float32(1/gain) - np.float32(read)
 
-# %% ../nbs/00a_synth.ipynb #aba4d750
-@dataclass
-class Field:
-    "Four channels, and the truth about them."
-    id: str # e.g. 's0_00012'
-    image: dict # channel -> array of uint8, or uint16
-    nuclei: np.ndarray # label image: 0 = none, k = nucleus of cell k
-    cells: np.ndarray # label image of whole cells, same numbers
-    cell_labels: list # classes of each cell, by number: cell k is at k - 1
-    labels: tuple # classes of the image
-
+# %% ../nbs/00a_synth.ipynb #eca46221
 @patch
 def draw(self: Scene,
          cell: Cell, # where
@@ -697,7 +687,17 @@ def image_labels(rng: np.random.Generator, # source of chance
     kept = np.flatnonzero((counts > 0) & ~left_out) if (counts > 0)[~left_out].any() else np.flatnonzero(counts)
     return tuple(kept.tolist()) or (negative,)
 
-# %% ../nbs/00a_synth.ipynb #7ce2158a
+# %% ../nbs/00a_synth.ipynb #e573cdf7
+@dataclass
+class Field:
+    "Four channels, and the truth about them."
+    id: str # e.g. 's0_00012'
+    image: dict # channel -> array of uint8, or uint16
+    nuclei: np.ndarray # label image: 0 = none, k = nucleus of cell k
+    cells: np.ndarray # label image of whole cells, same numbers
+    cell_labels: list # classes of each cell, by number: cell k is at k - 1
+    labels: tuple # classes of the image
+
 def _check_knobs(size=512, view=1., touching=.6, noise=1., variability='medium', empty=.05, omit=.2, bits=8, seed=0, index=0):
     "Refuse what cannot be drawn."
     for name, value, low, high in (('size', size, 64, 8192), ('view', view, .25, 16), ('touching', touching, 0, 1), ('noise', noise, 0, 10),
