@@ -47,7 +47,7 @@ def _arguments(function, name, args):
     for extra in ('pdb', 'xtra'): parsed.__dict__.pop(extra, None)
     return parsed
 
-# %% ../nbs/13_cli.ipynb #a51deff3
+# %% ../nbs/13_cli.ipynb #1b4d96ec
 def main(args: list=None, # what was typed after `hpa_cellcls`; `None` takes it from the process
         ) -> int: # exit status
     "Entry point of the console script."
@@ -59,10 +59,13 @@ def main(args: list=None, # what was typed after `hpa_cellcls`; `None` takes it 
     if name not in commands: return _complain(f'{name!r} is no command{_near(name)}; `hpa_cellcls --help` lists them.')
     try: return _run(name, rest, debug)
     except SystemExit as e: return e.code or 0
-    except KeyboardInterrupt: return _complain('interrupted; what is finished is kept, and the same command goes on from there.', 130)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return _complain('interrupted; what is finished is kept, and the same command goes on from there.', 130)
     except Exception as e:
         if debug: traceback.print_exc()
         if isinstance(e, UserError): return _complain(e)
+        if isinstance(e, OSError): return _complain(f'{e.filename or "the disk"}: {e.strerror or e}; give another place, or make room there.')
         return _complain(f'{type(e).__name__}: {e}. This is a bug of ours; --debug shows where, and a report is welcome.', 3)
 
 def _complain(message, status=2):

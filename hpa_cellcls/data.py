@@ -266,7 +266,7 @@ def _describe(fields, labels):
         (int((table.other != '').sum()), 'fields have a label outside the 19 classes (column `other`)')) if n]
     return fields.merge(table, 'left', on='id').fillna({c: '' for c in label_columns}), notes
 
-# %% ../nbs/00_data.ipynb #c345cefa
+# %% ../nbs/00_data.ipynb #6ca2f3e1
 def index(folder: str, # folder with the images, or the competition's with train/ and train.csv in it
           ws: str='ws', # workspace, where fields.csv is written
           labels: str=None, # table of labels (train.csv beside the images if there is one)
@@ -281,6 +281,7 @@ def index(folder: str, # folder with the images, or the competition's with train
     images, labels = _sources(folder, labels)
     fields, wrong = find_fields(images, order)
     if labels: read_labels(labels)
+    if folds > len(fields) or folds < 2: make_folds(pd.Series(['']*len(fields)), n_folds=folds)
     items = {f['id']: f for f in fields.to_dict('records')} | {k: dict(id=k, wrong=v) for k,v in wrong.items()}
     out = run_stage(_look, dict(sorted(items.items())), Path(ws)/'index', 'index', inputs=_files, n_jobs=n_jobs)
     if not out.results: raise UserError(f'{images}: none of its {len(items)} fields can be used; '
@@ -353,8 +354,8 @@ def plot_intensities(ws: str|Path, # workspace with the output of `index`
     fig.tight_layout()
     return fig
 
-# %% ../nbs/00_data.ipynb #7aa2575a
-def stats(ws: str='ws', # workspace with the output of `index`
+# %% ../nbs/00_data.ipynb #97f8cfa7
+def stats(ws: str, # workspace with the output of `index`
          ) -> Outcome: # names of what was written
     "Write tables and pictures of labels, balance and intensities into WS/stats."
     import matplotlib.pyplot as plt

@@ -118,7 +118,7 @@ def label_matrix(labels: pd.Series, # text such as `0|16`, empty where unknown
     for i, text in enumerate(labels): out[i, list(parse_labels(text))] = True
     return out
 
-# %% ../nbs/00d_labels.ipynb #45ac051d
+# %% ../nbs/00d_labels.ipynb #2531127e
 def make_folds(labels: pd.Series, # text such as `0|16`
                groups: np.ndarray=None, # fields with the same value stay together
                n_folds: int=5, # how many folds
@@ -126,6 +126,7 @@ def make_folds(labels: pd.Series, # text such as `0|16`
               ) -> np.ndarray: # 0 to n_folds - 1 for every field
     "Multi-label stratified folds that keep groups together."
     from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
+    if n_folds < 2: raise UserError(f'{n_folds} folds are too few to train on some and validate on another; take 2 or more.')
     codes = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
     counts = _group_counts(label_matrix(labels), codes)
     if len(counts) < n_folds: raise UserError(f'{n_folds} folds need at least as many groups of fields, but there are '

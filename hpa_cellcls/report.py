@@ -13,7 +13,7 @@ from .data import index, stats
 from .stage import Outcome, check
 from .synth import synth
 
-# %% ../nbs/11_report.ipynb #adc2c706
+# %% ../nbs/11_report.ipynb #493f1618
 def demo(dest: str='demo', # folder for everything that is made
          n_fields: int=60, # how many fields to generate
          size: int=512, # pixels of a field's side
@@ -25,7 +25,7 @@ def demo(dest: str='demo', # folder for everything that is made
     print(f'1/3  Generating {n_fields} fields of {size} pixels into {data}')
     print(synth(data, n_fields=n_fields, size=size, seed=seed, n_jobs=n_jobs))
     print(f'2/3  Checking every file, and making folds and a balance plan: {ws}/fields.csv')
-    print(index(data, ws, n_jobs=n_jobs))
+    print(index(data, ws, folds=min(5, n_fields), n_jobs=n_jobs))
     print(f'3/3  Tables and pictures: {ws}/stats')
     out = stats(ws)
     out.failed |= check(dest).failed

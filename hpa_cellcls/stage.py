@@ -274,7 +274,7 @@ def _list_failed(record, failed):
     if failed: write_table(path, pd.DataFrame([dict(id=k, error=e) for k,(e, _) in failed.items()]))
     else: path.unlink(missing_ok=True)
 
-# %% ../nbs/00c_stage.ipynb #2e6e4939
+# %% ../nbs/00c_stage.ipynb #c24421df
 def check(ws: str, # workspace or any folder with the output of stages
          ) -> Outcome: # a failure for every field with a damaged file
     "Verify the checksums of everything that the stages wrote below a folder."
@@ -284,6 +284,7 @@ def check(ws: str, # workspace or any folder with the output of stages
     for f in records:
         rec = Record(f.parent, f.name.removesuffix('.done.jsonl'))
         damage = rec.damaged(deep=True)
-        bad.update({f'{rec.stage} {k}': (f'{v}; delete it and run `{rec.stage}` again.', '') for k,v in damage.items()})
+        mend = f'run `{rec.stage}` again'
+        bad.update({f'{rec.stage} {k}': (f'{v}; {"delete it and " if "changed" in v else ""}{mend}.', '') for k,v in damage.items()})
         good.update({f'{rec.stage} {k}': {} for k in rec.entries() if k not in damage})
     return Outcome('check', good, bad)
