@@ -217,12 +217,12 @@ class Outcome:
         return '\n'.join(lines + [f'  {k}: {v[0]}' for k,v in list(self.failed.items())[:20]]
                          + [f'  ... and {len(self.failed) - 20} more, in {self.stage}.failed.csv'] * (len(self.failed) > 20))
 
-# %% ../nbs/00c_stage.ipynb #17f3ced3
+# %% ../nbs/00c_stage.ipynb #ba10718c
 def _results(fn, items, folder, marks, n_jobs):
     "Attempt every item, in worker processes unless one job is asked for; yields as they finish."
     n_jobs = n_jobs or (None if effective_n_jobs() > 1 else cpu_count())
     if n_jobs == 1 or len(items) < 2: return (_attempt(fn, k, v, folder, marks[k], False) for k,v in items.items())
-    return Parallel(n_jobs=n_jobs, return_as='generator_unordered')(
+    return Parallel(n_jobs=n_jobs, return_as='generator_unordered', idle_worker_timeout=5)(
         delayed(_attempt)(fn, k, v, folder, marks[k], True) for k,v in items.items())
 
 def _watch(results, total, label, show):
