@@ -6,8 +6,9 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/data.html.md"""
 
 # %% auto #0
 __all__ = ['stains', 'channels', 'read_pixels', 'scale_bits', 'fit', 'parse_order', 'find_fields', 'read_channel', 'read_field',
-           'composite', 'perceptual_hash', 'duplicate_groups', 'join_groups', 'write_fields', 'read_fields', 'index',
-           'plot_fields', 'channel_stats', 'plot_intensities', 'stats']
+           'composite', 'write_masks', 'read_masks', 'perceptual_hash', 'duplicate_groups', 'join_groups',
+           'write_fields', 'read_fields', 'field_files', 'index', 'plot_fields', 'channel_stats', 'plot_intensities',
+           'stats']
 
 # %% ../nbs/00_data.ipynb #8f64a99c
 import gzip, io, re
@@ -59,11 +60,12 @@ def _reason(e):
     if isinstance(e, EOFError) or re.search('truncated|corrupt|failed to read|data stream', text): return 'it is truncated or damaged'
     return 'it is no image' if 'cannot identify' in text or 'not a TIFF' in text else text[:100]
 
-# %% ../nbs/00_data.ipynb #58854162
+# %% ../nbs/00_data.ipynb #2bd2351c
 def scale_bits(pixels: np.ndarray, # 8- or 16-bit
-               dtype: str='uint8', # 'uint8', 'uint16', or 'float32' for 0 to 1
+               dtype: str='uint8', # 'uint8', 'uint16', 'float32' for 0 to 1, or `None` for as it is
               ) -> np.ndarray: # the same picture in the other type
     "Change the type; full scale stays full scale."
+    if dtype is None: return pixels
     if dtype == 'float32': return pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
     if pixels.dtype == dtype: return pixels
     if dtype == 'uint16': return pixels.astype(np.uint16) * 257
@@ -139,11 +141,11 @@ def _pick(pixels, page, file):
         raise UserError(f'{file}: has the shape {pixels.shape}, so no channel {page + 1}; check --order.')
     return np.take(pixels, page, axis=int(np.argmin(pixels.shape)))
 
-# %% ../nbs/00_data.ipynb #fe8398c7
+# %% ../nbs/00_data.ipynb #ff1cdcea
 def read_field(field: dict|pd.Series, # a row of the table of fields
                only: tuple=channels, # channels wanted
                size: int=None, # longer side, resampled by area; `None` as it is
-               dtype: str='uint8', # 'uint8', 'uint16' or 'float32'
+               dtype: str='uint8', # 'uint8', 'uint16', 'float32', or `None` for as stored
               ) -> dict: # channel -> height x width; without those that the field lacks
     "The channels of a field, by name."
     return {c: fit(scale_bits(x, dtype), size) for c,x in _as_stored(field, only).items()}
@@ -169,6 +171,26 @@ def composite(image: dict, # channel -> pixels, 8-bit
     for c in only:
         if c in image: out += image[c][..., None] * (np.float32(_colours[c]) * gain)
     return out.clip(0, 255).astype(np.uint8)
+
+# %% ../nbs/00_data.ipynb #c9c32f9b
+def write_masks(path: str|Path, # file, `<id>.tif`
+                nuclei: np.ndarray, # label image
+                cells: np.ndarray, # label image, the same numbers
+               ) -> Path: # the same path
+    "Write the masks of a field, compressed."
+    path, top, buffer = Path(path), max(nuclei.max(), cells.max()), io.BytesIO()
+    if top > 65535: raise UserError(f'{path}: {top} cells are more than the 65535 that its 16 bits can number; split the field.')
+    if nuclei.shape != cells.shape: raise UserError(f'{path}: nuclei {nuclei.shape} and cells {cells.shape} differ in size.')
+    tifffile.imwrite(buffer, np.stack([nuclei, cells]).astype(np.uint16), photometric='minisblack', compression='zlib',
+                     compressionargs=dict(level=1), metadata=None)
+    return write_bytes(path, buffer.getvalue())
+
+def read_masks(path: str|Path, # file, `<id>.tif`
+              ) -> tuple: # nuclei, cells
+    "The masks of a field."
+    pages = read_pixels(path)
+    if pages.ndim != 3 or len(pages) != 2: raise UserError(f'{path}: has the shape {pages.shape}, not two pages of masks; make it again with `segment`.')
+    return pages[0], pages[1]
 
 # %% ../nbs/00_data.ipynb #af6c9015
 def perceptual_hash(pixels: np.ndarray, # one channel
@@ -230,7 +252,7 @@ def read_fields(ws: str|Path, # the workspace
     for c in channels: fields[c] = [str(Path(ws)/p) if p else '' for p in fields[c]]
     return fields
 
-# %% ../nbs/00_data.ipynb #8e052ad8
+# %% ../nbs/00_data.ipynb #89f1367f
 def _look(field):
     "What one field is like: size, bits, hashes, and mean, spread and maximum of each channel."
     if 'wrong' in field: raise UserError(f'{field["wrong"]}.')
@@ -242,7 +264,8 @@ def _look(field):
 
 def _levels(x): return [round(float(v), 5) for v in (x.mean(), x.std(), x.max())]
 
-def _files(field):
+def field_files(field: dict, # a row of the table of fields
+               ) -> list: # paths
     "The files that a field is read from."
     return sorted({field[c].partition('#')[0] for c in channels if field.get(c)})
 
@@ -266,7 +289,7 @@ def _describe(fields, labels):
         (int((table.other != '').sum()), 'fields have a label outside the 19 classes (column `other`)')) if n]
     return fields.merge(table, 'left', on='id').fillna({c: '' for c in label_columns}), notes
 
-# %% ../nbs/00_data.ipynb #6ca2f3e1
+# %% ../nbs/00_data.ipynb #9dc851b1
 def index(folder: str, # folder with the images, or the competition's with train/ and train.csv in it
           ws: str='ws', # workspace, where fields.csv is written
           labels: str=None, # table of labels (train.csv beside the images if there is one)
@@ -283,7 +306,7 @@ def index(folder: str, # folder with the images, or the competition's with train
     if labels: read_labels(labels)
     if folds > len(fields) or folds < 2: make_folds(pd.Series(['']*len(fields)), n_folds=folds)
     items = {f['id']: f for f in fields.to_dict('records')} | {k: dict(id=k, wrong=v) for k,v in wrong.items()}
-    out = run_stage(_look, dict(sorted(items.items())), Path(ws)/'index', 'index', inputs=_files, n_jobs=n_jobs)
+    out = run_stage(_look, dict(sorted(items.items())), Path(ws)/'index', 'index', inputs=field_files, n_jobs=n_jobs)
     if not out.results: raise UserError(f'{images}: none of its {len(items)} fields can be used; '
                                         f'{ws}/index/index.failed.csv says what is wrong with each.')
     seen = pd.DataFrame([dict(id=k, **v) for k,v in out.results.items()])

@@ -7,27 +7,30 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/report.html.md"""
 # %% auto #0
 __all__ = ['demo']
 
-# %% ../nbs/11_report.ipynb #0b80ef09
+# %% ../nbs/11_report.ipynb #a045bcba
 from pathlib import Path
 from .data import index, stats
+from .segmentation import segment
 from .stage import Outcome, check
 from .synth import synth
 
-# %% ../nbs/11_report.ipynb #493f1618
+# %% ../nbs/11_report.ipynb #6803776c
 def demo(dest: str='demo', # folder for everything that is made
          n_fields: int=60, # how many fields to generate
          size: int=512, # pixels of a field's side
          seed: int=0, # another seed, other fields
          n_jobs: int=None, # processes (all cores)
         ) -> Outcome: # of the last step
-    "Try everything that exists so far on generated fields: generate, index, statistics."
+    "Try everything that exists so far on generated fields: generate, index, statistics, segment."
     data, ws = Path(dest)/'data', Path(dest)/'ws'
-    print(f'1/3  Generating {n_fields} fields of {size} pixels into {data}')
+    print(f'1/4  Generating {n_fields} fields of {size} pixels into {data}')
     print(synth(data, n_fields=n_fields, size=size, seed=seed, n_jobs=n_jobs))
-    print(f'2/3  Checking every file, and making folds and a balance plan: {ws}/fields.csv')
+    print(f'2/4  Checking every file, and making folds and a balance plan: {ws}/fields.csv')
     print(index(data, ws, folds=min(5, n_fields), n_jobs=n_jobs))
-    print(f'3/3  Tables and pictures: {ws}/stats')
-    out = stats(ws)
+    print(f'3/4  Tables and pictures: {ws}/stats')
+    print(stats(ws))
+    print(f'4/4  Finding the cells: {ws}/masks')
+    out = segment(ws, n_jobs=n_jobs)
     out.failed |= check(dest).failed
-    out.note += ' Segmentation, training and prediction are not part of this version yet.'
+    out.note += ' Training and prediction are not part of this version yet.'
     return out

@@ -9,16 +9,16 @@ __all__ = ['shares', 'kinds', 'patterns', 'photons', 'label_sets', 'draw_labels'
            'draw_culture', 'outlines', 'streams', 'draw_style', 'Scene', 'Cell', 'grow_cell', 'worms', 'draw_red',
            'draw_blue', 'draw_yellow', 'pattern', 'expose', 'image_labels', 'Field', 'make_field', 'synth']
 
-# %% ../nbs/00a_synth.ipynb #0d002b6a
-import io, string
-import cv2, numpy as np, pandas as pd, tifffile
+# %% ../nbs/00a_synth.ipynb #4aaa88b0
+import string
+import cv2, numpy as np, pandas as pd
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from statistics import NormalDist
 from types import SimpleNamespace
 from fastcore.basics import patch
-from .data import channels, classes, negative
+from .data import channels, classes, negative, write_masks
 from .stage import Outcome, UserError, run_stage, write_bytes, write_table
 from .submission import truth_object
 
@@ -744,17 +744,11 @@ def make_field(seed: int=0, # of the data set
     return Field(f's{seed}_{index:05d}', scene.develop(rng, noise, bits), scene.nuclei, scene.cells, scene.cell_labels,
                  image_labels(rng('omit'), scene.cell_labels, omit))
 
-# %% ../nbs/00a_synth.ipynb #cb093f4f
+# %% ../nbs/00a_synth.ipynb #525936ca
 def _png(img):
     "An image as the bytes of a PNG file."
     ok, data = cv2.imencode('.png', img, [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE])
     return data.tobytes()
-
-def _tif(pages):
-    "Label images as the bytes of a TIFF file."
-    out = io.BytesIO()
-    tifffile.imwrite(out, pages, photometric='minisblack', compression='zlib', compressionargs=dict(level=1), metadata=None)
-    return out.getvalue()
 
 def _join(labels): return '|'.join(map(str, labels))
 
@@ -763,7 +757,7 @@ def _write_field(item):
     dest, seed, index, knobs = item
     field = make_field(seed, index, **knobs)
     files = [write_bytes(dest/'train'/f'{field.id}_{o}.png', _png(field.image[o])) for o in channels]
-    files.append(write_bytes(dest/'truth'/'masks'/f'{field.id}.tif', _tif(np.stack([field.nuclei, field.cells]))))
+    files.append(write_masks(dest/'truth'/'masks'/f'{field.id}.tif', field.nuclei, field.cells))
     objects = [truth_object(field.cells == k + 1) for k in range(len(field.cell_labels))]
     return dict(labels=_join(field.labels), cells=[_join(o) for o in field.cell_labels], objects=objects, files=files)
 
