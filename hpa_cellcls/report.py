@@ -7,30 +7,33 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/report.html.md"""
 # %% auto #0
 __all__ = ['demo']
 
-# %% ../nbs/11_report.ipynb #a045bcba
+# %% ../nbs/11_report.ipynb #9d82a6ca
 from pathlib import Path
+from .crops import cut
 from .data import index, stats
 from .segmentation import segment
 from .stage import Outcome, check
 from .synth import synth
 
-# %% ../nbs/11_report.ipynb #6803776c
+# %% ../nbs/11_report.ipynb #63e59512
 def demo(dest: str='demo', # folder for everything that is made
          n_fields: int=60, # how many fields to generate
          size: int=512, # pixels of a field's side
          seed: int=0, # another seed, other fields
          n_jobs: int=None, # processes (all cores)
         ) -> Outcome: # of the last step
-    "Try everything that exists so far on generated fields: generate, index, statistics, segment."
+    "Try everything that exists so far on generated fields: generate, index, statistics, segment, cut."
     data, ws = Path(dest)/'data', Path(dest)/'ws'
-    print(f'1/4  Generating {n_fields} fields of {size} pixels into {data}')
+    print(f'1/5  Generating {n_fields} fields of {size} pixels into {data}')
     print(synth(data, n_fields=n_fields, size=size, seed=seed, n_jobs=n_jobs))
-    print(f'2/4  Checking every file, and making folds and a balance plan: {ws}/fields.csv')
+    print(f'2/5  Checking every file, and making folds and a balance plan: {ws}/fields.csv')
     print(index(data, ws, folds=min(5, n_fields), n_jobs=n_jobs))
-    print(f'3/4  Tables and pictures: {ws}/stats')
+    print(f'3/5  Tables and pictures: {ws}/stats')
     print(stats(ws))
-    print(f'4/4  Finding the cells: {ws}/masks')
-    out = segment(ws, n_jobs=n_jobs)
+    print(f'4/5  Finding the cells: {ws}/masks')
+    print(segment(ws, n_jobs=n_jobs))
+    print(f'5/5  Cutting them out: {ws}/cells')
+    out = cut(ws, n_jobs=n_jobs)
     out.failed |= check(dest).failed
     out.note += ' Training and prediction are not part of this version yet.'
     return out
