@@ -15,7 +15,7 @@ from .data import channels, field_files, parse_labels, read_field, read_fields, 
 from .stage import Outcome, UserError, run_stage
 from .store import CellStore, write_manifest, write_shard
 
-# %% ../nbs/02_crops.ipynb #459ec4f4
+# %% ../nbs/02_crops.ipynb #8506b10b
 def measure_cells(nuclei: np.ndarray, # label image
                   cells: np.ndarray, # label image, the same numbers
                  ) -> pd.DataFrame: # number, box (y0, x0, y1, x1), centre of the nucleus, areas, pieces, at_border, small
@@ -26,18 +26,22 @@ def measure_cells(nuclei: np.ndarray, # label image
 
 def _measure(k, box, nuclei, cells):
     "A cell's row; of several pieces the largest is measured."
-    mask, pieces = _largest(cells[box] == k)
-    (y0, x0), nucleus = (s.start for s in box), nuclei[box] == k
-    ys, xs = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
-    top, bottom, left, right = y0 + int(ys[0]), y0 + int(ys[-1]) + 1, x0 + int(xs[0]), x0 + int(xs[-1]) + 1
-    cy, cx = ndimage.center_of_mass(nucleus if nucleus.any() else mask)
+    mask, nucleus = (cells[box] == k).view(np.uint8), (nuclei[box] == k).view(np.uint8)
+    top, left, bottom, right = box[0].start, box[1].start, box[0].stop, box[1].stop
+    pieces = cv2.connectedComponents(mask, connectivity=8)[0] - 1
+    if pieces > 1:
+        mask = _largest(mask)
+        ys, xs = mask.any(1).nonzero()[0], mask.any(0).nonzero()[0]
+        top, left, bottom, right = top + int(ys[0]), left + int(xs[0]), top + int(ys[-1]) + 1, left + int(xs[-1]) + 1
+    m = cv2.moments(nucleus if nucleus.any() else mask, binaryImage=True)
+    cy, cx = box[0].start + m['m01']/m['m00'], box[1].start + m['m10']/m['m00']
     edge = top == 0 or left == 0 or bottom == cells.shape[0] or right == cells.shape[1]
-    return k, top, left, bottom, right, float(cy) + y0, float(cx) + x0, int(mask.sum()), int(nucleus.sum()), pieces, edge
+    return k, top, left, bottom, right, cy, cx, cv2.countNonZero(mask), cv2.countNonZero(nucleus), pieces, edge
 
 def _largest(mask):
-    "The largest piece of a mask, and how many there are."
-    n, pieces, about, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    return (mask, 1) if n < 3 else (pieces == 1 + about[1:, cv2.CC_STAT_AREA].argmax(), n - 1)
+    "The largest piece of a mask of zeros and ones."
+    _, pieces, about, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    return (pieces == 1 + about[1:, cv2.CC_STAT_AREA].argmax()).astype(np.uint8)
 
 # %% ../nbs/02_crops.ipynb #8b2965eb
 def window(cell: pd.Series|dict, # a row of `measure_cells`
@@ -67,7 +71,7 @@ def cut_out(pixels: np.ndarray, # height x width
     out[a - y0:a - y0 + inside.shape[0], b - x0:b - x0 + inside.shape[1]] = inside
     return out
 
-# %% ../nbs/02_crops.ipynb #ff03553d
+# %% ../nbs/02_crops.ipynb #5fa7a823
 def cut_cell(image: dict, # channel -> height x width, 8-bit
              cells: np.ndarray, # label image
              cell: pd.Series|dict, # a row of `measure_cells`
@@ -80,21 +84,20 @@ def cut_cell(image: dict, # channel -> height x width, 8-bit
             ) -> np.ndarray: # channels x side x side, 8-bit
     "One cell."
     box = window(cell, cells.shape, frame, margin, span)
-    shown = None if keep == 'all' else _shown(cut_out(cells, box), int(cell['number']), keep, cell['pieces'])
-    out = np.zeros((len(only), side, side), np.uint8)
-    for i, c in enumerate(only):
-        if c not in image: continue
-        part = cut_out(image[c], box)
-        if shown is not None: part = part*shown
-        way = cv2.INTER_AREA if max(part.shape) > side else cv2.INTER_LINEAR
-        out[i] = cv2.resize(part, (side, side), interpolation=way)
-    return out
+    parts = [cut_out(image[c], box) if c in image else np.zeros((box[2] - box[0], box[3] - box[1]), np.uint8) for c in only]
+    if keep != 'all':
+        shown = _shown(cut_out(cells, box), int(cell['number']), keep, cell['pieces'])
+        parts = [cv2.bitwise_and(p, shown) for p in parts]
+    way = cv2.INTER_AREA if max(parts[0].shape) > side else cv2.INTER_LINEAR
+    crop = cv2.resize(cv2.merge(parts), (side, side), interpolation=way)
+    return np.ascontiguousarray(crop.reshape(side, side, len(only)).transpose(2, 0, 1))
 
 def _shown(part, number, keep, pieces):
-    "Which pixels of a window stay."
-    own = part == number
-    if pieces > 1: own = _largest(own)[0]
-    return own if keep == 'masked' else own | (part == 0)
+    "255 for the pixels of a window that stay, 0 for the others."
+    own = (part == number).view(np.uint8)
+    if pieces > 1: own = _largest(own)
+    if keep == 'neighbours': own = own | (part == 0)
+    return own*np.uint8(255)
 
 # %% ../nbs/02_crops.ipynb #abcdfa1e
 def cell_labels(field: dict, # a row of the table of fields
@@ -176,7 +179,7 @@ def _finish(dest, out):
     out.note = (f'{len(t)} cells in {len(paths)} shards: {(t.labels != "").sum()} with a label, {((t.labels == "") & (t.candidates != "")).sum()} with candidates, '
                 f'{t.at_border.sum()} at the border, {t.small.sum()} small, {t.clipped.sum()} clipped.')
 
-# %% ../nbs/02_crops.ipynb #c52c7e2f
+# %% ../nbs/02_crops.ipynb #a9c08944
 def contact_sheet(store: CellStore, # cells
                   n: int=8, # of each class
                   gain: float=1.5, # brightness
@@ -186,7 +189,7 @@ def contact_sheet(store: CellStore, # cells
     from hpa_cellcls.data import classes, composite
     known = store.table[store.table.labels != ''].groupby('labels', sort=False)
     groups = sorted(((int(k), g.index[:n]) for k,g in known))
-    fig, axs = plt.subplots(max(1, len(groups)), n, figsize=(n*1.05, 1.15*max(1, len(groups))), squeeze=False, dpi=68)
+    fig, axs = plt.subplots(max(1, len(groups)), n, figsize=(n*1.05, 1.3*max(1, len(groups))), squeeze=False, dpi=68)
     for ax in axs.flat: ax.axis('off')
     for row, (k, cells) in zip(axs, groups):
         row[0].set_title(classes[k].split(' and ')[0], fontsize=7, loc='left')
