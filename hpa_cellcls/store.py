@@ -7,14 +7,13 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/store.html.md"""
 # %% auto #0
 __all__ = ['pack', 'unpack', 'write_shard', 'Shard', 'CellStore', 'write_manifest', 'verify', 'split', 'merge']
 
-# %% ../nbs/02a_store.ipynb #794fe73e
+# %% ../nbs/02a_store.ipynb #8863036b
 import json
-from hashlib import sha256
 from pathlib import Path
 from zlib import crc32
 import numpy as np, pandas as pd, pyarrow as pa
 from fastcore.basics import patch
-from .stage import UserError, existing, write_bytes, write_text
+from .stage import UserError, damage, digest, existing, write_bytes, write_text
 
 # %% ../nbs/02a_store.ipynb #d1b115bc
 _zstd = pa.Codec('zstd', compression_level=1)
@@ -129,32 +128,21 @@ def select(self: CellStore,
     out.table, out.place = self.table.iloc[rows.nonzero()[0] if rows.dtype == bool else rows].reset_index(drop=True), self.place[rows]
     return out
 
-# %% ../nbs/02a_store.ipynb #6d662273
+# %% ../nbs/02a_store.ipynb #7fae90d3
 def write_manifest(folder: str|Path, # folder with the shards
                    paths: list, # the shards that belong to the store
                   ) -> Path: # manifest.json
     "List shards with size, SHA-256 and number of cells."
-    shards = {p.name: dict(size=p.stat().st_size, sha256=_digest(p), cells=len(Shard(p))) for p in map(Path, paths)}
+    shards = {p.name: dict(size=p.stat().st_size, sha256=digest(p), cells=len(Shard(p))) for p in map(Path, paths)}
     about = dict(cells=sum(s['cells'] for s in shards.values()), params=Shard(paths[0]).params if paths else {}, shards=shards)
     return write_text(Path(folder)/'manifest.json', json.dumps(about, indent=1) + '\n')
-
-def _digest(path):
-    "SHA-256 of a file, read in pieces."
-    h = sha256()
-    with open(path, 'rb') as f:
-        while piece := f.read(2**22): h.update(piece)
-    return h.hexdigest()
 
 def verify(folder: str|Path, # folder of a store with a manifest
           ) -> dict: # shard -> what is wrong
     "Compare every shard with the manifest."
-    folder, wrong = existing(folder, 'folder of cells'), {}
-    for name, about in json.loads(existing(folder/'manifest.json', 'manifest').read_text())['shards'].items():
-        path = folder/name
-        if not path.exists(): wrong[name] = 'is missing'
-        elif path.stat().st_size != about['size']: wrong[name] = f'has {path.stat().st_size} bytes instead of {about["size"]}'
-        elif _digest(path) != about['sha256']: wrong[name] = 'its content has changed since it was written'
-    return wrong
+    folder = existing(folder, 'folder of cells')
+    about = json.loads(existing(folder/'manifest.json', 'manifest').read_text())['shards']
+    return {name: wrong for name,a in about.items() if (wrong := damage(folder/name, a['size'], a['sha256']))}
 
 # %% ../nbs/02a_store.ipynb #b634ceda
 def split(folder: str|Path, # a store
