@@ -225,8 +225,8 @@ def overlaps(true: np.ndarray, # label image
     iou = both[1:, 1:] / np.maximum(union[1:, 1:], 1)
     return iou.max(1) if m > 1 else np.zeros(n - 1)
 
-# %% ../nbs/01_segmentation.ipynb #6268f671
-segmenters = dict(watershed='segmentation:Watershed')
+# %% ../nbs/01_segmentation.ipynb #85423532
+segmenters = dict(watershed='segmentation:Watershed', dpn_unet='dpn_unet:DPNSegmenter', hpacellseg='dpn_unet:HPACellSegSegmenter')
 
 def make_segmenter(name: str, # one of `segmenters`
                    **settings, # what its class takes
@@ -243,17 +243,22 @@ def _segment_field(item):
     file = write_masks(dest/f'{field["id"]}.tif', nuclei, cells)
     return dict(cells=int(cells.max()), at_border=len(border_labels(cells)), diameter=round(typical_diameter(nuclei), 1), files=[file])
 
-# %% ../nbs/01_segmentation.ipynb #028fc1ec
+# %% ../nbs/01_segmentation.ipynb #77f8ddad
 def segment(ws: str, # workspace with fields.csv
-            segmenter: str='watershed', # which segmenter: watershed
-            diameter: float=None, # of a nucleus in pixels, if measuring it goes wrong
-            n_jobs: int=None, # processes (all cores)
+            segmenter: str='watershed', # watershed, dpn_unet (the official networks) or hpacellseg (the official package)
+            diameter: float=None, # watershed: of a nucleus in pixels, if measuring it goes wrong
+            weights: str=None, # networks: folder with the published weights
+            download: bool=False, # networks: fetch missing weights from Zenodo
+            scale_factor: float=.25, # networks: how much smaller they see a field; larger for fields that were made smaller
+            n_jobs: int=None, # processes (all cores; networks run in one)
            ) -> Outcome: # cells of each field
     "Find the cells of every field and write their masks."
     fields, dest = read_fields(ws).to_dict('records'), Path(ws)/'masks'
-    worker = make_segmenter(segmenter, diameter=diameter)
-    out = run_stage(_segment_field, {f['id']: (f, dest, worker) for f in fields}, dest, 'segment', dict(segmenter=segmenter, diameter=diameter),
-                    inputs=lambda item: field_files(item[0]), n_jobs=n_jobs)
+    own = dict(diameter=diameter) if segmenter == 'watershed' else dict(scale_factor=scale_factor)
+    worker = make_segmenter(segmenter, **own, **({} if segmenter == 'watershed' else dict(weights=weights, download=download)))
+    if hasattr(worker, 'networks'): worker.networks(bool(fields[0]['yellow']))
+    out = run_stage(_segment_field, {f['id']: (f, dest, worker) for f in fields}, dest, 'segment', dict(segmenter=segmenter, **own),
+                    inputs=lambda item: field_files(item[0]), n_jobs=n_jobs if segmenter == 'watershed' else 1)
     n = [r['cells'] for r in out.results.values()]
     if n: out.note = f'{sum(n)} cells, {sum(r["at_border"] for r in out.results.values())} of them at the border; a field has {min(n)} to {max(n)}.'
     return out
