@@ -6,15 +6,14 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/dpn_unet.html.md"""
 
 # %% auto #0
 __all__ = ['weight_files', 'zenodo', 'DPNUnet', 'read_pickled', 'load_published', 'find_weights', 'fetch_weights', 'label_cell',
-           'label_nuclei', 'CellSegmentator', 'DPNSegmenter', 'segment_many', 'HPACellSegSegmenter']
+           'label_nuclei', 'CellSegmentator', 'DPNSegmenter', 'HPACellSegSegmenter']
 
-# %% ../nbs/01a_dpn_unet.ipynb #d28b5567
+# %% ../nbs/01a_dpn_unet.ipynb #a39c6ec5
 import importlib, pickle, re, sys
 from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 import cv2, numpy as np, torch
-from joblib import Parallel, delayed
 from scipy import ndimage as ndi
 from skimage.segmentation import watershed
 from torch import nn
@@ -609,26 +608,6 @@ def __call__(self: DPNSegmenter,
             ) -> tuple: # nuclei and cells as numbered masks (uint16); the same number is the same cell
     "Segment one field."
     return self.label(field, self.maps(field))
-
-# %% ../nbs/01a_dpn_unet.ipynb #86643533
-def _label_job(segmenter, key, field, maps):
-    "Label one field in a worker; a field that cannot be done brings its error."
-    cv2.setNumThreads(1)
-    if isinstance(maps, UserError): return key, maps
-    try: return key, segmenter.label(field, maps)
-    except UserError as e: return key, e
-
-def segment_many(segmenter: DPNSegmenter, # its networks run in this process
-                 fields, # pairs of an id and a field's channels, made when needed
-                 n_jobs: int=-1, # worker processes for labelling (all cores)
-                ): # pairs of an id and (nuclei, cells), or the `UserError` that says why not
-    "Segment many fields, with the networks in this process and the labelling in others."
-    def jobs():
-        for key, field in fields:
-            try: maps = segmenter.maps(field)
-            except UserError as e: maps = e
-            yield delayed(_label_job)(segmenter, key, dict(blue=field.get('blue'), red=field.get('red')), maps)
-    yield from Parallel(n_jobs=n_jobs, return_as='generator', pre_dispatch='2*n_jobs', batch_size=1)(jobs())
 
 # %% ../nbs/01a_dpn_unet.ipynb #86eaa481
 _git = 'git+https://github.com/CellProfiling/HPA-Cell-Segmentation'

@@ -225,7 +225,7 @@ def overlaps(true: np.ndarray, # label image
     iou = both[1:, 1:] / np.maximum(union[1:, 1:], 1)
     return iou.max(1) if m > 1 else np.zeros(n - 1)
 
-# %% ../nbs/01_segmentation.ipynb #85423532
+# %% ../nbs/01_segmentation.ipynb #17be886d
 segmenters = dict(watershed='segmentation:Watershed', dpn_unet='dpn_unet:DPNSegmenter', hpacellseg='dpn_unet:HPACellSegSegmenter')
 
 def make_segmenter(name: str, # one of `segmenters`
@@ -237,28 +237,49 @@ def make_segmenter(name: str, # one of `segmenters`
     return getattr(import_module(f'hpa_cellcls.{module}'), cls)(**settings)
 
 def _segment_field(item):
-    "Masks of one field, written; how many cells, and how many of them at the border."
+    "Masks of one field, written."
     field, dest, segmenter = item
-    nuclei, cells = segmenter(read_field(field, ('red', 'blue', 'yellow'), dtype=None))
+    return _written(field, dest, *segmenter(_channels(field)))
+
+def _channels(field): return read_field(field, ('red', 'blue', 'yellow'), dtype=None)
+
+def _written(field, dest, nuclei, cells):
+    "Write the masks of a field; how many cells, how many of them at the border, and the nuclei's diameter."
     file = write_masks(dest/f'{field["id"]}.tif', nuclei, cells)
     return dict(cells=int(cells.max()), at_border=len(border_labels(cells)), diameter=round(typical_diameter(nuclei), 1), files=[file])
 
-# %% ../nbs/01_segmentation.ipynb #77f8ddad
+# %% ../nbs/01_segmentation.ipynb #32479153
+def _predict_maps(item):
+    "The networks' part."
+    field, dest, segmenter = item
+    image = _channels(field)
+    return field, dest, segmenter, image, segmenter.maps(image)
+
+def _label_maps(item):
+    "The workers' part."
+    field, dest, segmenter, image, maps = item
+    return _written(field, dest, *segmenter.label(image, maps))
+
+# %% ../nbs/01_segmentation.ipynb #3393b74d
 def segment(ws: str, # workspace with fields.csv
-            segmenter: str='watershed', # watershed, dpn_unet (the official networks) or hpacellseg (the official package)
+            segmenter: str='watershed', # watershed, dpn_unet (the official networks) or hpacellseg (the official package); in Python any segmenter
             diameter: float=None, # watershed: of a nucleus in pixels, if measuring it goes wrong
             weights: str=None, # networks: folder with the published weights
             download: bool=False, # networks: fetch missing weights from Zenodo
             scale_factor: float=.25, # networks: how much smaller they see a field; larger for fields that were made smaller
-            n_jobs: int=None, # processes (all cores; networks run in one)
+            n_jobs: int=None, # processes (all cores)
            ) -> Outcome: # cells of each field
     "Find the cells of every field and write their masks."
     fields, dest = read_fields(ws).to_dict('records'), Path(ws)/'masks'
     own = dict(diameter=diameter) if segmenter == 'watershed' else dict(scale_factor=scale_factor)
-    worker = make_segmenter(segmenter, **own, **({} if segmenter == 'watershed' else dict(weights=weights, download=download)))
-    if hasattr(worker, 'networks'): worker.networks(bool(fields[0]['yellow']))
-    out = run_stage(_segment_field, {f['id']: (f, dest, worker) for f in fields}, dest, 'segment', dict(segmenter=segmenter, **own),
-                    inputs=lambda item: field_files(item[0]), n_jobs=n_jobs if segmenter == 'watershed' else 1)
+    files = {} if segmenter == 'watershed' else dict(weights=weights, download=download)
+    worker = segmenter if callable(segmenter) else make_segmenter(segmenter, **own, **files)
+    params = dict(segmenter=type(worker).__name__) if callable(segmenter) else dict(segmenter=segmenter, **own)
+    two = hasattr(worker, 'maps')
+    if two: worker.networks(bool(fields[0]['yellow']))
+    out = run_stage(_label_maps if two else _segment_field, {f['id']: (f, dest, worker) for f in fields}, dest, 'segment', params,
+                    inputs=lambda item: field_files(item[0]), prepare=_predict_maps if two else None,
+                    n_jobs=1 if segmenter == 'hpacellseg' else n_jobs)
     n = [r['cells'] for r in out.results.values()]
     if n: out.note = f'{sum(n)} cells, {sum(r["at_border"] for r in out.results.values())} of them at the border; a field has {min(n)} to {max(n)}.'
     return out

@@ -193,11 +193,12 @@ def stamp(*files: str|Path, # input files of one field
         crc = crc32(str(size).encode(), crc)
     return f'{crc:08x}'
 
-# %% ../nbs/00c_stage.ipynb #0fc76254
+# %% ../nbs/00c_stage.ipynb #217e2437
 def _attempt(fn, key, arg, folder, mark, parallel):
     "Run `fn` on one field in a worker: its entry, or what went wrong."
     if parallel: _one_thread()
     try:
+        if isinstance(arg, Exception): raise arg
         result = dict(fn(arg) or {})
         return key, dict(result=result, files=fingerprint(result.pop('files', []), folder), stamp=mark), None
     except UserError as e: return key, None, (str(e), '')
@@ -225,13 +226,18 @@ class Outcome:
         return '\n'.join(lines + [f'  {k}: {v[0]}' for k,v in list(self.failed.items())[:20]]
                          + [f'  ... and {len(self.failed) - 20} more, in {self.stage}.failed.csv'] * (len(self.failed) > 20))
 
-# %% ../nbs/00c_stage.ipynb #ba10718c
-def _results(fn, items, folder, marks, n_jobs):
+# %% ../nbs/00c_stage.ipynb #82fe07a3
+def _results(fn, items, folder, marks, prepare, n_jobs):
     "Attempt every item, in worker processes unless one job is asked for; yields as they finish."
     n_jobs = n_jobs or (None if effective_n_jobs() > 1 else cpu_count())
-    if n_jobs == 1 or len(items) < 2: return (_attempt(fn, k, v, folder, marks[k], False) for k,v in items.items())
-    return Parallel(n_jobs=n_jobs, return_as='generator_unordered', idle_worker_timeout=5)(
-        delayed(_attempt)(fn, k, v, folder, marks[k], True) for k,v in items.items())
+    if n_jobs == 1 or len(items) < 2: return (_attempt(fn, k, _prepared(prepare, v), folder, marks[k], False) for k,v in items.items())
+    return Parallel(n_jobs=n_jobs, return_as='generator_unordered', idle_worker_timeout=5, batch_size=1 if prepare else 'auto')(
+        delayed(_attempt)(fn, k, _prepared(prepare, v), folder, marks[k], True) for k,v in items.items())
+
+def _prepared(prepare, arg):
+    "What the worker gets; an error is handed on, to be reported with the field."
+    try: return prepare(arg) if prepare else arg
+    except Exception as e: return e
 
 def _watch(results, total, label, show):
     "A progress bar around `results`, when somebody may be watching and there is something to wait for."
@@ -246,13 +252,14 @@ def _ended(bar):
     yield from bar
     print()
 
-# %% ../nbs/00c_stage.ipynb #cbb2e0ce
+# %% ../nbs/00c_stage.ipynb #1796a871
 def run_stage(fn: callable, # one item -> a small dict; files it wrote under the key `files`
               items: dict, # id -> what `fn` gets
               folder: str|Path, # the stage's output folder
               stage: str, # name of the stage
               params: dict=None, # parameters that the output depends on
               inputs: callable=None, # one item -> its input files; when they change, it is done again
+              prepare: callable=None, # one item -> what `fn` gets instead; called in this process
               n_jobs: int=None, # worker processes (all cores, or what joblib's `parallel_config` says)
               progress: bool=True, # show a progress bar?
              ) -> Outcome: # results of all items, and the failures
@@ -265,7 +272,7 @@ def run_stage(fn: callable, # one item -> a small dict; files it wrote under the
     todo, failed = {k: v for k,v in items.items() if k not in done}, {}
     skipped = len(done)
     try:
-        for key, entry, error in _watch(_results(fn, todo, Path(folder), marks, n_jobs), len(todo), stage, progress):
+        for key, entry, error in _watch(_results(fn, todo, Path(folder), marks, prepare, n_jobs), len(todo), stage, progress):
             if error: failed[key] = error
             else:
                 record.add(key, **entry)
