@@ -7,11 +7,11 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/crops.html.md"""
 # %% auto #0
 __all__ = ['measure_cells', 'window', 'cut_out', 'cut_cell', 'cell_labels', 'cut', 'contact_sheet', 'cell_balance']
 
-# %% ../nbs/02_crops.ipynb #44ff02ec
+# %% ../nbs/02_crops.ipynb #802d4e58
 from pathlib import Path
 import cv2, numpy as np, pandas as pd
 from scipy import ndimage
-from .data import channels, field_files, parse_labels, read_field, read_fields, read_masks, scale_bits
+from .data import channels, field_files, parse_labels, read_field, read_fields, read_masks
 from .stage import Outcome, UserError, run_stage
 from .store import CellStore, write_manifest, write_shard
 

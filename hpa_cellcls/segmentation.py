@@ -8,11 +8,11 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/segmentation.html.md"""
 __all__ = ['segmenters', 'as_unit', 'resized', 'typical_diameter', 'find_nuclei', 'largest_pieces', 'border_labels', 'cytoplasm',
            'grow_cells', 'enlarge', 'Watershed', 'overlaps', 'make_segmenter', 'segment']
 
-# %% ../nbs/01_segmentation.ipynb #46c2193a
+# %% ../nbs/01_segmentation.ipynb #01123da5
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-import cv2, numpy as np, pandas as pd
+import cv2, numpy as np
 from scipy import ndimage
 from skimage.feature import peak_local_max
 from skimage.filters import threshold_otsu
@@ -225,7 +225,7 @@ def overlaps(true: np.ndarray, # label image
     iou = both[1:, 1:] / np.maximum(union[1:, 1:], 1)
     return iou.max(1) if m > 1 else np.zeros(n - 1)
 
-# %% ../nbs/01_segmentation.ipynb #17be886d
+# %% ../nbs/01_segmentation.ipynb #857e4099
 segmenters = dict(watershed='segmentation:Watershed', dpn_unet='dpn_unet:DPNSegmenter', hpacellseg='dpn_unet:HPACellSegSegmenter')
 
 def make_segmenter(name: str, # one of `segmenters`
@@ -236,6 +236,7 @@ def make_segmenter(name: str, # one of `segmenters`
     module, cls = segmenters[name].split(':')
     return getattr(import_module(f'hpa_cellcls.{module}'), cls)(**settings)
 
+# %% ../nbs/01_segmentation.ipynb #1343ab5c
 def _segment_field(item):
     "Masks of one field, written."
     field, dest, segmenter = item
