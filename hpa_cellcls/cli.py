@@ -16,8 +16,8 @@ from fastcore.script import anno_parser
 from . import __version__
 from .stage import Outcome, UserError
 
-# %% ../nbs/13_cli.ipynb #2690d175
-commands = dict(demo='report', synth='synth', index='data', stats='data', segment='segmentation', cut='crops', check='stage')
+# %% ../nbs/13_cli.ipynb #766f51a2
+commands = dict(demo='report', synth='synth', index='data', stats='data', segment='segmentation', cut='crops', check='stage', bench='bench')
 
 def _summary(name):
     "First line of a command's docstring, read without importing its module."

@@ -7,8 +7,10 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/store.html.md"""
 # %% auto #0
 __all__ = ['pack', 'unpack', 'write_shard', 'Shard', 'CellStore', 'write_manifest', 'verify', 'split', 'merge']
 
-# %% ../nbs/02a_store.ipynb #8863036b
-import json
+# %% ../nbs/02a_store.ipynb #df16ea66
+import json, os
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from zlib import crc32
 import numpy as np, pandas as pd, pyarrow as pa
@@ -127,6 +129,32 @@ def select(self: CellStore,
     out.__dict__.update(self.__dict__)
     out.table, out.place = self.table.iloc[rows.nonzero()[0] if rows.dtype == bool else rows].reset_index(drop=True), self.place[rows]
     return out
+
+# %% ../nbs/02a_store.ipynb #8e1d89af
+@lru_cache(1)
+def _pool(threads, process): return ThreadPoolExecutor(threads)
+
+@patch
+def batch(self: CellStore,
+          rows: np.ndarray, # rows of `table`
+          threads: int=2, # that share the work
+         ) -> np.ndarray: # rows x channels x height x width
+    "Many crops at once."
+    places = self.place[np.asarray(rows, int)]
+    out = np.empty((len(places), *self.shape), np.uint8)
+    def fill(first):
+        for j in range(first, len(places), threads):
+            shard, row = places[j]
+            out[j] = self.shards[shard][row]
+    list(_pool(threads, os.getpid()).map(fill, range(threads)) if threads > 1 else map(fill, range(1)))
+    return out
+
+@patch
+def __getitems__(self: CellStore,
+                 rows: list, # rows of `table`
+                ) -> np.ndarray: # rows x channels x height x width
+    "A batch, as torch's `DataLoader` asks for it."
+    return self.batch(rows)
 
 # %% ../nbs/02a_store.ipynb #7fae90d3
 def write_manifest(folder: str|Path, # folder with the shards
