@@ -16,8 +16,9 @@ from fastcore.script import anno_parser
 from . import __version__
 from .stage import Outcome, UserError
 
-# %% ../nbs/13_cli.ipynb #766f51a2
-commands = dict(demo='report', synth='synth', index='data', stats='data', segment='segmentation', cut='crops', check='stage', bench='bench')
+# %% ../nbs/13_cli.ipynb #4c2c5249
+commands = dict(demo='report', synth='synth', download='atlas', index='data', stats='data', segment='segmentation', cut='crops', train='train', submit='submission',
+                validate='submission', score='score', report='page', check='stage', bench='bench')
 
 def _summary(name):
     "First line of a command's docstring, read without importing its module."

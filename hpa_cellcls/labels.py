@@ -61,8 +61,8 @@ def join_labels(labels: tuple, # class numbers
     "Class numbers as text."
     return '|'.join(map(str, labels))
 
-# %% ../nbs/00d_labels.ipynb #45887058
-def _row_2021(row): return row['ID'], parse_labels(row['Label']), (), ''
+# %% ../nbs/00d_labels.ipynb #02653839
+def _row_2021(row): return row['ID'], parse_labels(row['Label']), (), row.get('Antibody', '')
 
 def _row_2018(row):
     names = [classes_2018[i] for i in parse_labels(row['Target'], sep=None, n=len(classes_2018))]

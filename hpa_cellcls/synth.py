@@ -596,8 +596,8 @@ def _vesicles(cell):
 @pattern('Negative')
 def _negative(cell): return np.zeros_like(cell.body)
 
-# %% ../nbs/00a_synth.ipynb #04cae5b4
-photons = dict(red=(.15, .9), green=(.05, .4), blue=(.25, 1.2), yellow=(.1, .6))
+# %% ../nbs/00a_synth.ipynb #175107ba
+photons = dict(red=(.15, .9), green=(.25, 1.2), blue=(.25, 1.2), yellow=(.1, .6))
 
 @lru_cache
 def _normal():
