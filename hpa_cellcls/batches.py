@@ -177,7 +177,7 @@ class CellLoader(DataLoader):
         "Which cells come, in which order."
         return draw(self.times, [self.seed, self.epoch])[self.share[0]::self.share[1]][:self.n].tolist() if self.train else list(range(self.n))
 
-# %% ../nbs/03c_batches.ipynb #23dd1be5
+# %% ../nbs/03c_batches.ipynb #ef2471b1
 @patch
 def create_batches(self: CellLoader,
                    samps, # rows of the epoch
@@ -188,7 +188,7 @@ def create_batches(self: CellLoader,
     seeds = np.random.SeedSequence([self.seed, self.epoch, self.share[0]]).generate_state(len(parts)).tolist()
     reading = ahead([partial(self.dataset.batch, p, self.threads) for p in parts])
     for x, part, seed in zip(reading, parts, seeds):
-        x = torch.from_numpy(x).to(self.device, non_blocking=True)
+        x, self.rows = torch.from_numpy(x).to(self.device, non_blocking=True), part
         yield self.prepare(x, seed if self.train else None), self.targets[part], self.weights[part]
 
 # %% ../nbs/03c_batches.ipynb #711f210c

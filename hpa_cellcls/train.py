@@ -6,7 +6,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/train_single.html.md"""
 
 # %% auto #0
 __all__ = ['choose', 'unlearned', 'phases', 'seconds', 'begin_at_rates', 'make_learner', 'suggest_lr', 'Arithmetic',
-           'precision_callback', 'Averaged', 'Book', 'first_network', 'plot_history', 'train']
+           'precision_callback', 'Averaged', 'Memory', 'Book', 'first_network', 'plot_history', 'train']
 
 # %% ../nbs/03_train_single.ipynb #f89aa8a7
 import io, json, os, re, tempfile, time
@@ -152,6 +152,23 @@ class Averaged(Callback):
     def before_validate(self): self.learn.model, self.trained = self.average, self.model
     def after_validate(self): self.learn.model = self.trained
 
+# %% ../nbs/03_train_single.ipynb #0a0aeee1
+class Memory(Callback):
+    "The mean of what the network said of each cell while it learned."
+    order = 50
+    def before_fit(self):
+        if not hasattr(self, 'sum'): self.sum, self.count = np.zeros((len(self.dls.train.dataset), len(classes)), np.float32), np.zeros(len(self.dls.train.dataset), np.int64)
+    def after_pred(self):
+        if not self.training: return
+        rows = self.dls.train.rows
+        np.add.at(self.sum, rows, self.learn.pred.detach().float().sigmoid().cpu().numpy())
+        np.add.at(self.count, rows, 1)
+    def table(self) -> pd.DataFrame: # id, number, p0 to p18
+        "A row for each cell that was told at least once."
+        told = self.count > 0
+        p = pd.DataFrame(self.sum[told]/self.count[told][:, None], columns=[f'p{k}' for k in range(len(classes))])
+        return pd.concat([self.dls.train.dataset.table.loc[told, ['id', 'number']].reset_index(drop=True), p], axis=1)
+
 # %% ../nbs/03_train_single.ipynb #2b51c610
 class Book(Callback):
     "History, best network, and the state to go on from, after every epoch."
@@ -228,14 +245,17 @@ def save(self: Book):
     scores = {k: row[k] for k in ('valid_loss', 'mAP', 'F1') if not np.isnan(row[k])}
     save_model(self.folder, self.network(), self.about | dict(epoch=row['epoch'], size=row['size'], judged=scores))
 
-# %% ../nbs/03_train_single.ipynb #ea45d300
+# %% ../nbs/03_train_single.ipynb #dff8fef8
 @patch
 def save_state(self: Book):
     "Everything to go on from."
     out, average = io.BytesIO(), getattr(self.learn, 'averaged', None)
     torch.save(dict(phase=self.phase, epoch=self.epoch + 1, rows=json.dumps(self.rows), network=self.learn.model.state_dict(), optimiser=_plain(self.opt.state_dict()),
-                    average=average and dict(steps=average.steps, state=average.average.state_dict())), out)
+                    average=average and dict(steps=average.steps, state=average.average.state_dict()), memory=self._memory()), out)
     write_bytes(self.folder/'state.pt', out.getvalue())
+
+@patch
+def _memory(self: Book): return [torch.from_numpy(a) for a in (self.memory.sum, self.memory.count)] if hasattr(self.learn, 'memory') else None
 
 def _plain(o):
     "The same without numbers of NumPy, which torch's safe loader does not know."
@@ -256,6 +276,7 @@ def load_state(self: Book) -> dict: # phase and epoch to go on with, and the opt
         self.averaged.average = deepcopy(self.learn.model).eval().requires_grad_(False)
         self.averaged.average.load_state_dict(state['average']['state'])
         self.averaged.steps = state['average']['steps']
+    if state['memory']: self.memory.sum, self.memory.count = (a.numpy() for a in state['memory'])
     return state
 
 # %% ../nbs/03_train_single.ipynb #321c7b95
@@ -292,7 +313,7 @@ def first_network(ws: str|Path, # workspace
     folder = Path(ws)/'models'/init
     return load_model(folder if folder.exists() else existing(init, 'model'), tuple(channels))
 
-# %% ../nbs/03_train_single.ipynb #98c8803e
+# %% ../nbs/03_train_single.ipynb #3455ce74
 def _begin(ws, folder, s, device, log):
     "The book of a learner for these settings, and what to warn of."
     store = CellStore(Path(ws)/'cells')
@@ -303,10 +324,10 @@ def _begin(ws, folder, s, device, log):
     network, about = first_network(ws, s['init'], s['arch'], s['head'], s['dropout'], store.params['only'])
     if s['init'] == '': begin_at_rates(network, targets[rows])
     mean, std = (about['mean'], about['std']) if about else pixel_statistics(store.select(rows))
-    about = dict(classes=classes, channels=store.params['only'], side=store.params['side'], mean=mean, std=std, store=store.params, trained=s)
+    about = dict(classes=classes, channels=store.params['only'], side=store.params['side'], mean=mean, std=std, store=store.params, trained=s, rates=np.average(targets[rows], axis=0).round(5).tolist())
     book = Book(folder, about, s['keep'] if len(aside) else 'last', s['seed'], s['patience'], sizes=[int(o) for o in s['sizes'].split(',') if o], total=s['epochs'])
     loaders = _loaders(store, targets, weights, rows, aside, mean, std, s, device)
-    make_learner(to_device(network, device), *loaders, make_loss(s['loss']), s['lr'], s['wd'], [book, *_callbacks(s, device, log, folder)])
+    make_learner(to_device(network, device), *loaders, make_loss(s['loss']), s['lr'], s['wd'], [book, Memory(), *_callbacks(s, device, log, folder)])
     write_table(folder/'trained_on.csv', pd.DataFrame(dict(id=sorted({*store.table.id[rows]}))))
     return book, unlearned(targets[rows])
 
@@ -381,7 +402,7 @@ def watched(self: Book,
         yield
         self.bar = None
 
-# %% ../nbs/03_train_single.ipynb #8e780ea6
+# %% ../nbs/03_train_single.ipynb #7868b7b0
 def train(ws: str, # workspace with WS/cells
           name: str='single', # of the model: it will be WS/models/NAME
           labels: str='single', # single (cells of single-label images), copied (image labels to every cell), or a table of pseudo-labels by name
@@ -420,11 +441,12 @@ def train(ws: str, # workspace with WS/cells
     with book.watched(name): book.pursue(phases(schedule, epochs, lr))
     if book.stopped == 'time is up': return Outcome('train', {}, {}, note=f'{name}: time is up after epoch {len(book.rows)} of {epochs}; the same command goes on from there.')
     plot_history(book.rows).savefig(record.folder/'history.png', dpi=100)
+    write_bytes(record.folder/'told.parquet', book.memory.table().to_parquet(index=False))
     record.add('model', book.result() | dict(warning=warning), fingerprint([record.folder/f for f in _kept], record.folder))
     (record.folder/'state.pt').unlink(missing_ok=True)
     return _outcome(name, record.entries()['model']['result'])
 
-_kept = 'model.safetensors', 'model.json', 'history.csv', 'history.png', 'trained_on.csv'
+_kept = 'model.safetensors', 'model.json', 'history.csv', 'history.png', 'told.parquet', 'trained_on.csv'
 
 def _outcome(name, r, skipped=0):
     judged = f'mAP {r["mAP"]:.3f}, F1 {r["F1"]:.3f} on {r["judged_by"]} cells of other folds' if r['judged_by'] else 'judged by no cell'
