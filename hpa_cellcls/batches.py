@@ -6,21 +6,27 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/batches.html.md"""
 
 # %% auto #0
 __all__ = ['target_columns', 'cell_targets', 'write_targets', 'read_targets', 'draw', 'turned', 'augment', 'as_float',
-           'pixel_statistics', 'Prepare', 'ahead', 'CellLoader', 'cell_probabilities', 'view_probabilities']
+           'pixel_statistics', 'Prepare', 'ahead', 'CellLoader', 'using_threads', 'cell_probabilities',
+           'view_probabilities']
 
-# %% ../nbs/03c_batches.ipynb #30078875
-import math
+# %% ../nbs/03c_batches.ipynb #83f6a09d
+import math, warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 import numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq, torch
 import torch.nn.functional as F
 from fastcore.basics import patch
-from fastai.data.load import DataLoader
 from .labels import classes, label_matrix
 from .stage import UserError, existing, write_bytes
 from .store import CellStore
+
+# %% ../nbs/03c_batches.ipynb #ee0ecb02
+with warnings.catch_warnings():
+    warnings.filterwarnings('ignore', message='.*torch.jit', category=FutureWarning)
+    from fastai.data.load import DataLoader
 
 # %% ../nbs/03c_batches.ipynb #ce7c20bb
 def cell_targets(table: pd.DataFrame, # of a store of cells
@@ -190,6 +196,16 @@ def create_batches(self: CellLoader,
     for x, part, seed in zip(reading, parts, seeds):
         x, self.rows = torch.from_numpy(x).to(self.device, non_blocking=True), part
         yield self.prepare(x, seed if self.train else None), self.targets[part], self.weights[part]
+
+# %% ../nbs/03c_batches.ipynb #943e9ea5
+@contextmanager
+def using_threads(n: int, # how many; 0 leaves it as it is
+                 ):
+    "Let torch compute with so many threads for a while."
+    before = torch.get_num_threads()
+    if n: torch.set_num_threads(n)
+    try: yield
+    finally: torch.set_num_threads(before)
 
 # %% ../nbs/03c_batches.ipynb #711f210c
 @torch.inference_mode()

@@ -7,11 +7,10 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/chain.html.md"""
 # %% auto #0
 __all__ = ['shares', 'soft_targets', 'refit', 'field_posterior']
 
-# %% ../nbs/09a_chain.ipynb #4effa496
+# %% ../nbs/09a_chain.ipynb #c552ef31
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 import torch.nn.functional as F
-from fastai.callback.core import Callback
 from .labels import classes, label_matrix, negative
 
 # %% ../nbs/09a_chain.ipynb #9e475e09

@@ -16,8 +16,9 @@ from fastcore.script import anno_parser
 from . import __version__
 from .stage import Outcome, UserError
 
-# %% ../nbs/13_cli.ipynb #4c2c5249
-commands = dict(demo='report', synth='synth', download='atlas', index='data', stats='data', segment='segmentation', cut='crops', train='train', submit='submission',
+# %% ../nbs/13_cli.ipynb #72441d65
+commands = dict(demo='demo', synth='synth', download='atlas', index='data', stats='data', segment='segmentation', cut='crops', train='train', pseudolabel='pseudolabel', train_full='train_full',
+                predict='inference', evaluate='validation', submit='submission',
                 validate='submission', score='score', report='page', check='stage', bench='bench')
 
 def _summary(name):

@@ -8,13 +8,14 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/train_single.html.md"""
 __all__ = ['choose', 'unlearned', 'phases', 'seconds', 'begin_at_rates', 'make_learner', 'suggest_lr', 'Arithmetic',
            'precision_callback', 'Averaged', 'Memory', 'Book', 'first_network', 'plot_history', 'train']
 
-# %% ../nbs/03_train_single.ipynb #f89aa8a7
+# %% ../nbs/03_train_single.ipynb #389eb825
 import io, json, os, re, tempfile, time
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
 import numpy as np, pandas as pd, torch
+from .batches import CellLoader, Prepare, cell_targets, pixel_statistics, read_targets, using_threads
 from fastai.callback.core import CancelFitException, Callback
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.schedule import Learner
@@ -23,7 +24,6 @@ from fastai.data.core import DataLoaders
 from fastai.optimizer import OptimWrapper
 from fastcore.basics import patch
 from fastprogress import progress_bar
-from .batches import CellLoader, Prepare, cell_targets, pixel_statistics, read_targets
 from .labels import classes
 from .losses import make_loss
 from .models import Network, compute_device, computing, load_bestfitting, load_model, precision, save_model, to_device
@@ -402,7 +402,7 @@ def watched(self: Book,
         yield
         self.bar = None
 
-# %% ../nbs/03_train_single.ipynb #7868b7b0
+# %% ../nbs/03_train_single.ipynb #1e019fd8
 def train(ws: str, # workspace with WS/cells
           name: str='single', # of the model: it will be WS/models/NAME
           labels: str='single', # single (cells of single-label images), copied (image labels to every cell), or a table of pseudo-labels by name
@@ -429,16 +429,17 @@ def train(ws: str, # workspace with WS/cells
           patience: int=0, # stop after so many epochs without a better one; 0 does not
           seed: int=0, # of everything random
           device: str='', # cpu, cuda, mps (the fastest that is there)
+          threads: int=1, # of the processor; more are faster on an idle machine and much slower on a busy one, and change the last bits
           log: str='', # tensorboard or wandb
           stop_after: str='', # stop in time, such as 11h; the same command goes on from there
          ) -> Outcome: # its note says how well the cells of other folds are told
     "Train a network on cells, into WS/models/NAME."
-    settings = {k: v for k,v in locals().items() if k not in ('ws', 'name', 'device', 'log', 'stop_after')}
+    settings = {k: v for k,v in locals().items() if k not in ('ws', 'name', 'device', 'threads', 'log', 'stop_after')}
     record = Record(Path(ws)/'models'/name, 'train', settings | dict(cells=stamp(Path(ws)/'cells'/'manifest.json')))
     if 'model' in record.entries() and not record.damaged(): return _outcome(name, record.entries()['model']['result'], 1)
     book, warning = _begin(ws, record.folder, settings, compute_device(device or None), log)
     book.until = time.monotonic() + seconds(stop_after)
-    with book.watched(name): book.pursue(phases(schedule, epochs, lr))
+    with book.watched(name), using_threads(threads): book.pursue(phases(schedule, epochs, lr))
     if book.stopped == 'time is up': return Outcome('train', {}, {}, note=f'{name}: time is up after epoch {len(book.rows)} of {epochs}; the same command goes on from there.')
     plot_history(book.rows).savefig(record.folder/'history.png', dpi=100)
     write_bytes(record.folder/'told.parquet', book.memory.table().to_parquet(index=False))

@@ -15,7 +15,7 @@ from .stage import Outcome, UserError, existing
 from .store import CellStore
 from .train import train
 
-# %% ../nbs/05_train_full.ipynb #adb6b636
+# %% ../nbs/05_train_full.ipynb #f626bb01
 def train_full(ws: str, # workspace
                first: str='single', # model of the first stage
                name: str='full', # of the model: it will be WS/models/NAME
@@ -29,12 +29,13 @@ def train_full(ws: str, # workspace
                fold: str='0', # folds to judge by
                seed: int=0, # of everything random
                device: str='', # cpu, cuda, mps (the fastest that is there)
+               threads: int=1, # of the processor, see `train`
                stop_after: str='', # stop each training in time, such as 11h; the same command goes on
               ) -> Outcome: # of the last training
     "Pseudo-labels and training on all cells, from the model of the first stage: the second half of S1."
     existing(Path(ws)/'models'/first, 'model of the first stage (`hpa_cellcls train` makes it)')
     if rounds < 1: raise UserError(f'--rounds {rounds}: there is nothing to do; give at least 1.')
-    labelling, learning = dict(rule=rule, share=share, none=none, weight=weight, device=device), dict(epochs=epochs, lr=lr, seed=seed, device=device, stop_after=stop_after)
+    labelling, learning = dict(rule=rule, share=share, none=none, weight=weight, device=device), dict(epochs=epochs, lr=lr, seed=seed, device=device, threads=threads, stop_after=stop_after)
     teachers, begin = first, first
     for r in range(1, rounds + 1):
         labels = name if r == rounds else f'{name}-round{r}'
