@@ -16,10 +16,10 @@ from fastcore.script import anno_parser
 from . import __version__
 from .stage import Outcome, UserError
 
-# %% ../nbs/13_cli.ipynb #72441d65
+# %% ../nbs/13_cli.ipynb #16f955c9
 commands = dict(demo='demo', synth='synth', download='atlas', index='data', stats='data', segment='segmentation', cut='crops', train='train', pseudolabel='pseudolabel', train_full='train_full',
                 predict='inference', evaluate='validation', submit='submission',
-                validate='submission', score='score', report='page', check='stage', bench='bench')
+                validate='submission', score='score', report='page', check='stage', bench='bench', kaggle='kaggle_hub')
 
 def _summary(name):
     "First line of a command's docstring, read without importing its module."
