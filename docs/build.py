@@ -33,7 +33,7 @@ def defined(code):
     "Public functions and classes of a cell, patched methods as Class.method."
     for node in ast.parse(bare(code)).body:
         if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or node.name.startswith('_'): continue
-        patched = any(isinstance(d, ast.Name) and d.id == 'patch' for d in node.decorator_list)
+        patched = any(ast.unparse(d).split('(')[0] == 'patch' for d in node.decorator_list)
         yield f'{node.args.args[0].annotation.id}.{node.name}' if patched else node.name
 
 def private(code):
@@ -41,7 +41,7 @@ def private(code):
     targets = [t.id for n in ast.parse(bare(code)).body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)]
     return all(t.startswith('_') for t in targets)
 
-def anchor(module, name): return f'{module}-{name}'.replace('.', '-').replace('_', '-').lower()
+def anchor(module, name): return f'{module}-{"class-"*name[0].isupper()}{name}'.replace('.', '-').replace('_', '-').lower()
 
 def symbols():
     "name -> (module, name) for everything exported; a name that two modules export leads nowhere."
@@ -94,6 +94,7 @@ def explained(module, name, known):
     mod = import_module(f'hpa_cellcls.{module}')
     thing = mod
     for part in name.split('.'): thing = getattr(thing, part)
+    if isinstance(thing, property): thing = thing.fget
     line = inspect.getsourcelines(thing)[1]
     call = thing.__init__ if inspect.isclass(thing) and '__init__' in vars(thing) and not hasattr(thing, '__dataclass_fields__') else thing
     link = f'[source]({repo}/blob/main/hpa_cellcls/{module}.py#L{line})'
