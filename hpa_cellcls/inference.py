@@ -8,9 +8,10 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/inference.html.md"""
 __all__ = ['cutting', 'Classifier', 'load_classifiers', 'fields_to_predict', 'field_cells', 'stream', 'negative_of_rest',
            'cell_weights', 'Parts', 'Missing', 'predict', 'plot_predictions']
 
-# %% ../nbs/06_inference.ipynb #142afbb6
+# %% ../nbs/06_inference.ipynb #3398f8c3
 import time
 from collections import deque
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from zlib import crc32
@@ -133,7 +134,7 @@ def _find_cells(image, maps, segmenter):
 def _stacked(crops, way):
     return np.stack(crops) if crops else np.zeros((0, len(way['only']), way['side'], way['side']), np.uint8)
 
-# %% ../nbs/06_inference.ipynb #18d3a113
+# %% ../nbs/06_inference.ipynb #e1a9bc0e
 def _workers(n_jobs):
     "As `run_stage` has it: all cores, or what joblib's `parallel_config` says."
     return n_jobs or (None if effective_n_jobs() > 1 else cpu_count())
@@ -147,10 +148,13 @@ def stream(calls, # joblib's `delayed` calls, any number
     window = max(window, 2*effective_n_jobs(n))
     if n == 1:
         for fn, args, kwargs in calls: yield fn(*args, **kwargs)
-    while some := list(islice(calls, window)):
-        waiting.append(Parallel(n_jobs=n, return_as='generator', idle_worker_timeout=5, batch_size=1, pre_dispatch='all')(some))
-        if len(waiting) > 1: yield from waiting.popleft()
-    for results in waiting: yield from results
+    try:
+        while some := list(islice(calls, window)):
+            waiting.append(Parallel(n_jobs=n, return_as='generator', idle_worker_timeout=5, batch_size=1, pre_dispatch='all')(some))
+            if len(waiting) > 1: yield from waiting.popleft()
+        while waiting: yield from waiting.popleft()
+    finally:
+        for results in waiting: results.close()
 
 # %% ../nbs/06_inference.ipynb #fddb9b3e
 def negative_of_rest(probabilities: np.ndarray, # cells x 19
@@ -254,7 +258,7 @@ class Missing:
         "Enter masks that were made in the record of `segment`."
         if entry['files']: self.record.add(field['id'], entry['result']['found'], entry['files'], stamp(*field_files(field)))
 
-# %% ../nbs/06_inference.ipynb #dedc155e
+# %% ../nbs/06_inference.ipynb #0b4b19ae
 def _check_choices(views, reduce, negative, border, small, fields_per_part, batch):
     "Refuse what is no choice, before anything is started."
     for key, value, known in (('reduce', reduce, ('mean', 'max')), ('negative', negative, ('network', 'rest'))):
@@ -271,15 +275,16 @@ def _work(parts, missing, classifiers, how, n_jobs):
     n_jobs, fields = 1 if missing.alone else n_jobs, [f for k in parts.todo for f in parts.fields[k]]
     tasks = (dict(field=f, masks=parts.mask(f), ways=ways, segmenter=None) for f in fields)
     calls = (delayed(_attempt)(field_cells, t['field']['id'], _prepared(missing.task, t), parts.masks, '', _workers(n_jobs) != 1) for t in tasks)
-    results = _watch(stream(calls, n_jobs, 1 if missing.two else parts.size), len(fields), 'predict', True)
     try:
-        for key in parts.todo:
-            found = list(islice(results, len(parts.fields[key])))
-            for f, (_, entry, error) in zip(parts.fields[key], found):
-                if not error: missing.note(f, entry)
-            table = _ask_part([entry['result'] for _, entry, error in found if not error], classifiers, ways, *how)
-            parts.finish(key, table, {k: error for k, _, error in found if error})
-        next(iter(results), None)
+        with closing(stream(calls, n_jobs, 1 if missing.two else parts.size)) as ready:
+            results = iter(_watch(ready, len(fields), 'predict', True))
+            for key in parts.todo:
+                found = list(islice(results, len(parts.fields[key])))
+                for f, (_, entry, error) in zip(parts.fields[key], found):
+                    if not error: missing.note(f, entry)
+                table = _ask_part([entry['result'] for _, entry, error in found if not error], classifiers, ways, *how)
+                parts.finish(key, table, {k: error for k, _, error in found if error})
+            next(results, None)
     except TerminatedWorkerError:
         raise UserError(f'{parts.folder}: a worker process of `predict` was killed, perhaps for lack of memory; what is finished '
                         'is kept, so run the same command again, with a smaller --n-jobs if it happens again.') from None
