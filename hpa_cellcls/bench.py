@@ -6,7 +6,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/bench.html.md"""
 
 # %% auto #0
 __all__ = ['races', 'duel', 'race', 'cut_by_slices', 'cut_by_dilation', 'cutting', 'PNGFolder', 'Memmap', 'reading',
-           'cutting_stage', 'bench']
+           'cutting_stage', 'training', 'bench']
 
 # %% ../nbs/10_bench.ipynb #bc144e31
 import os
@@ -185,6 +185,53 @@ def cutting_stage(repeats=5, size=1):
             cells.append(sum(r['cells'] for r in out.results.values()))
         timed = duel(lambda: stage(4), lambda: stage(1), min(repeats, 3))
     return [_row(f'cut {n} fields of 1024 px, four processes against one', 'cells/s', timed, cells[0])]
+
+# %% ../nbs/10_bench.ipynb #4c69d59b
+def _steps(network, batches, fast, device='cpu'):
+    "A bare training loop."
+    import torch
+    from hpa_cellcls.models import computing
+    optimiser = torch.optim.AdamW(network.parameters(), 1e-3)
+    for x, y in batches:
+        with computing(device, None if fast else torch.float32): logits = network(x)
+        torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), y).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+
+def _against_bare(store, repeats):
+    "Our loop from the store, and a bare one from memory."
+    import torch
+    from hpa_cellcls.batches import CellLoader, Prepare, pixel_statistics
+    from hpa_cellcls.losses import make_loss
+    from hpa_cellcls.models import Network, to_device
+    from hpa_cellcls.train import Memory, make_learner, precision_callback
+    prepare, y = Prepare(*pixel_statistics(store)), np.random.default_rng(0).random((len(store), 19)).astype(np.float32)
+    loader = CellLoader(store, y, np.ones_like(y), prepare, train=True)
+    learner = make_learner(to_device(Network(head='timm'), 'cpu'), loader, CellLoader(store.select([0]), y[:1], y[:1], prepare), make_loss('bce'), cbs=[Memory(), *precision_callback('cpu')])
+    crops, targets, network = torch.from_numpy(store.batch(range(len(store)))), torch.from_numpy(y), to_device(Network(head='timm'), 'cpu')
+    order = torch.randperm(len(crops), generator=torch.Generator().manual_seed(0)).split(64)[:len(loader)]
+    return duel(lambda: learner.fit(1, 1e-3), lambda: _steps(network, ((prepare(crops[rows], seed=1), targets[rows]) for rows in order), True), repeats), 64*len(order)
+
+# %% ../nbs/10_bench.ipynb #4ded1886
+@race
+def training(repeats=5, size=1):
+    "Cells a second while learning."
+    import torch
+    from hpa_cellcls.batches import using_threads
+    from hpa_cellcls.models import Network, to_device
+    rows, n = [], max(64, round(1500*size))
+    with using_threads(1), TemporaryDirectory() as folder:
+        for j in range(0, n, 1000):
+            crops = _crops(min(1000, n - j), 96)
+            write_shard(Path(folder)/f'part-{j:05d}.arrow', pd.DataFrame(dict(id='x', number=np.arange(j, j + len(crops)))), crops, dict(side=96))
+        timed, cells = _against_bare(CellStore(folder), min(repeats, 3))
+        rows.append(_row('learn, small network, 96 px, against a bare loop from memory', 'cells/s', timed, cells))
+        for arch in ('resnet18', 'densenet121')[:2 if size == 1 else 0]:
+            batches = [(torch.rand(16, 4, 128, 128), torch.rand(16, 19))]*3
+            quick, plain = to_device(Network(arch), 'cpu'), Network(arch)
+            timed = duel(lambda: _steps(quick, batches, True), lambda: _steps(plain, batches, False), min(repeats, 3))
+            rows.append(_row(f'learn, {arch}, 128 px, fast arithmetic against 32 bits', 'cells/s', timed, 48))
+    return rows
 
 # %% ../nbs/10_bench.ipynb #d36fe330
 def bench(what: str, # speed: how fast each part is, against another way of doing the same
