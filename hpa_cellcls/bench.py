@@ -129,7 +129,7 @@ class Memmap:
                    ) -> np.ndarray: # channels x height x width
         return np.array(self.data[i])
 
-# %% ../nbs/10_bench.ipynb #bf3d0afe
+# %% ../nbs/10_bench.ipynb #3f60390e
 def _three_ways(folder, n, side=128):
     "The same crops as a store, a memory map and PNG files; and what writing and keeping them costs."
     crops, start = _crops(n, side), perf_counter()
@@ -143,15 +143,16 @@ def _three_ways(folder, n, side=128):
         for c, pixels in zip(channels, crop): cv2.imwrite(f'{folder}/png/{i}_{c}.png', pixels)
     return CellStore(folder/'store'), Memmap(folder/'all.npy'), PNGFolder(folder/'png', min(n, 2000)), rate, size
 
-def _drain(data, picks, workers=2):
-    "Read crops in batches through a torch DataLoader; a store without workers uses two threads."
+def _drain(data, picks, workers=2, ready=False):
+    "Read crops in batches through a torch DataLoader, as they are or ready for a network; a store without workers uses two threads."
     import torch
     from torch.utils.data import DataLoader
     together = dict(collate_fn=torch.from_numpy) if hasattr(data, '__getitems__') else {}
     for batch in DataLoader(data, batch_size=64, sampler=[int(i) % len(data) for i in picks], num_workers=workers, **together):
         assert batch.dtype == torch.uint8
+        if ready: batch.float().div_(255)
 
-# %% ../nbs/10_bench.ipynb #b35da748
+# %% ../nbs/10_bench.ipynb #33b623be
 @race
 def reading(repeats=5, size=1):
     "Random crops of 128 px through a DataLoader."
@@ -161,9 +162,11 @@ def reading(repeats=5, size=1):
         picks, few = np.random.default_rng(0).integers(0, n, 5*n), np.random.default_rng(1).integers(0, n, max(64, n//2))
         threads, processes = (lambda: _drain(store, picks, 0)), (lambda: _drain(store, picks))
         raw, apart = (duel(way, lambda: _drain(mapped, picks), repeats) for way in (threads, processes))
+        ready = duel(lambda: _drain(store, picks, ready=True), lambda: _drain(mapped, picks, ready=True), repeats)
         png = duel(lambda: _drain(store, few, 0), lambda: _drain(files, few), repeats)
     return [_row('read crops by 2 threads, against a raw memory map by 2 processes', 'crops/s', raw, len(picks)),
             _row('... both by 2 processes', 'crops/s', apart, len(picks)),
+            _row('... both by 2 processes, made ready for a network (floating point) as they come', 'crops/s', ready, len(picks)),
             _row('... by 2 threads, against a PNG file a channel by 2 processes', 'crops/s', png, len(few)),
             dict(what='write crops', unit='crops/s', ours=rate), dict(what='a crop on the disk', unit='bytes', ours=weight)]
 
