@@ -313,13 +313,10 @@ def first_network(ws: str|Path, # workspace
     folder = Path(ws)/'models'/init
     return load_model(folder if folder.exists() else existing(init, 'model'), tuple(channels))
 
-# %% ../nbs/03_train_single.ipynb #3455ce74
+# %% ../nbs/03_train_single.ipynb #8081c26b
 def _begin(ws, folder, s, device, log):
     "The book of a learner for these settings, and what to warn of."
-    store = CellStore(Path(ws)/'cells')
-    targets, weights = read_targets(ws, store.table, s['labels'])
-    rows, aside = choose(store.table, s['fold'], weights)
-    if not len(rows): raise UserError(f'{ws}: holds no cell to learn from with --labels {s["labels"]} --fold {s["fold"]!r}; give other labels, or a smaller fold.')
+    store, targets, weights, rows, aside = _cells_to_learn(ws, s)
     torch.manual_seed(s['seed'])
     network, about = first_network(ws, s['init'], s['arch'], s['head'], s['dropout'], store.params['only'])
     if s['init'] == '': begin_at_rates(network, targets[rows])
@@ -330,6 +327,14 @@ def _begin(ws, folder, s, device, log):
     make_learner(to_device(network, device), *loaders, make_loss(s['loss']), s['lr'], s['wd'], [book, Memory(), *_callbacks(s, device, log, folder)])
     write_table(folder/'trained_on.csv', pd.DataFrame(dict(id=sorted({*store.table.id[rows]}))))
     return book, unlearned(targets[rows])
+
+def _cells_to_learn(ws, s):
+    "The cells, their targets, which to learn from and which to judge by; checked before anything is written."
+    store = CellStore(Path(ws)/'cells')
+    targets, weights = read_targets(ws, store.table, s['labels'])
+    rows, aside = choose(store.table, s['fold'], weights)
+    if not len(rows): raise UserError(f'{ws}: holds no cell to learn from with --labels {s["labels"]} --fold {s["fold"]!r}; give other labels, or a smaller fold.')
+    return store, targets, weights, rows, aside
 
 def _loaders(store, targets, weights, rows, aside, mean, std, s, device):
     "Batches to learn from, and to judge by."
@@ -402,7 +407,7 @@ def watched(self: Book,
         yield
         self.bar = None
 
-# %% ../nbs/03_train_single.ipynb #1e019fd8
+# %% ../nbs/03_train_single.ipynb #4bb67ba7
 def train(ws: str, # workspace with WS/cells
           name: str='single', # of the model: it will be WS/models/NAME
           labels: str='single', # single (cells of single-label images), copied (image labels to every cell), or a table of pseudo-labels by name
@@ -435,6 +440,7 @@ def train(ws: str, # workspace with WS/cells
          ) -> Outcome: # its note says how well the cells of other folds are told
     "Train a network on cells, into WS/models/NAME."
     settings = {k: v for k,v in locals().items() if k not in ('ws', 'name', 'device', 'threads', 'log', 'stop_after')}
+    _cells_to_learn(ws, settings)
     record = Record(Path(ws)/'models'/name, 'train', settings | dict(cells=stamp(Path(ws)/'cells'/'manifest.json')))
     if 'model' in record.entries() and not record.damaged(): return _outcome(name, record.entries()['model']['result'], 1)
     book, warning = _begin(ws, record.folder, settings, compute_device(device or None), log)
