@@ -1,4 +1,4 @@
-"""After this page you can learn from all images at once: copy their labels to every cell, find out from the data how many of those copies are true, and let the cells of a field vouch for each other.
+"""After this page you can take what a network says that learned from copied labels, find out how many of those copies are true, and let the cells of a field vouch for each other.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/chain.html.md"""
 
