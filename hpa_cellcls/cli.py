@@ -16,8 +16,8 @@ from fastcore.script import anno_parser
 from . import __version__
 from .stage import Outcome, UserError
 
-# %% ../nbs/13_cli.ipynb #08839a4e
-commands = dict(demo='demo', synth='synth', download='atlas', index='data', stats='data', segment='segmentation', cut='crops', train='train', pseudolabel='pseudolabel', train_full='train_full',
+# %% ../nbs/13_cli.ipynb #714f8990
+commands = dict(demo='demo', synth='synth', download='atlas', index='data', stats='data', segment='segmentation', cut='crops', train='train', pseudolabel='pseudolabel', train_full='train_full', refine='chain',
                 shrink='image_level', train_images='image_level', predict_images='image_level', predict_cells_by_image='cells_by_image', train_cam='puzzlecam',
                 calibrate_cam='puzzlecam', predict_cam='puzzlecam', run='cli',
                 predict='inference', evaluate='validation', submit='submission',
@@ -35,12 +35,12 @@ def overview() -> str: # what `hpa_cellcls --help` prints
             'Every command can be stopped and run again: it goes on where it was. --debug shows tracebacks.\n'
             'Exit status: 0 done, 1 done but some fields failed, 2 bad input or usage, 3 a bug of ours.')
 
-# %% ../nbs/13_cli.ipynb #8f3632f7
-systems = dict(S1=('demo', 'run_s1'), S2=('image_level', 'run_s2'), S3=('cells_by_image', 'run_s3'), S4=('puzzlecam', 'run_s4'))
+# %% ../nbs/13_cli.ipynb #29b0a4f5
+systems = dict(S1=('demo', 'run_s1'), S2=('image_level', 'run_s2'), S3=('cells_by_image', 'run_s3'), S4=('puzzlecam', 'run_s4'), best=('best', 'run_best'))
 
-def run(system: str, # S1, S2, S3 or S4
+def run(system: str, # S1, S2, S3, S4 or best
        ): # see `hpa_cellcls run S1 --help`
-    "A published system from fields to predictions: run S1 --ws WS, and so on."
+    "A whole system from fields to predictions: run best --ws WS, run S1 --ws WS, and so on."
 
 def _command(name, args):
     "The function of a command, how it is called, and what was typed for it."

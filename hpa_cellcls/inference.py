@@ -289,7 +289,7 @@ def _work(parts, missing, classifiers, how, n_jobs):
         raise UserError(f'{parts.folder}: a worker process of `predict` was killed, perhaps for lack of memory; what is finished '
                         'is kept, so run the same command again, with a smaller --n-jobs if it happens again.') from None
 
-# %% ../nbs/06_inference.ipynb #7c69aa88
+# %% ../nbs/06_inference.ipynb #2137d2f1
 def predict(source: str, # folder of images, or a workspace
             model: str, # folder of a model, or its name in WS/models; several, separated by commas, for their mean
             ws: str='', # workspace for a folder of images (SOURCE_ws)
@@ -297,6 +297,7 @@ def predict(source: str, # folder of images, or a workspace
             views: int=1, # 1 to 8 ways to lay each crop
             reduce: str='mean', # over the views: mean or max
             negative: str='network', # Negative by the network, or by the rest: the smallest of 1 - p
+            alone: bool=False, # each cell by itself, even if the model knows how the cells of a field agree
             border: float=1., # weight of cells at the border
             small: float=1., # weight of small cells
             area: bool=False, # weigh cells by their area, as the seventh place did
@@ -322,10 +323,17 @@ def predict(source: str, # folder of images, or a workspace
     missing, start = Missing(parts, segmenter, diameter, weights, download, scale_factor), time.monotonic()
     from hpa_cellcls.batches import using_threads
     with using_threads(threads): _work(parts, missing, classifiers, (views, reduce, batch), n_jobs)
-    return _gather(parts, failed, time.monotonic() - start, dict(negative=negative, border=border, small=small, area=area))
+    choices = dict(negative=negative, together=not alone and all('shares' in c.about for c in classifiers), border=border, small=small, area=area)
+    return _gather(parts, failed, time.monotonic() - start, choices, [c.about for c in classifiers])
 
-# %% ../nbs/06_inference.ipynb #32e07738
-def _gather(parts, failed, seconds, choices):
+# %% ../nbs/06_inference.ipynb #63b2bc37
+def _vouched(p, fields, abouts):
+    "Probabilities in the light of the other cells of their field, as the models know them; see [Our way](09a_chain.ipynb)."
+    from hpa_cellcls.chain import field_posterior
+    shares = sum(pd.DataFrame(a['shares']) for a in abouts)/len(abouts)
+    return field_posterior(p.astype(float), fields.to_numpy(), np.mean([a['rates'] for a in abouts], 0), shares).astype(np.float32)
+
+def _gather(parts, failed, seconds, choices, abouts):
     "One table of all parts, in the order of the fields."
     for r in parts.done.values(): failed = failed | {k: (e, '') for k,e in r['failed'].items()}
     failed = failed | parts.failed
@@ -334,6 +342,7 @@ def _gather(parts, failed, seconds, choices):
     if not tables: raise UserError(f'{parts.folder}: no cell was found in {len(parts.fields)} parts; ' + next(iter(failed.values()), ('the masks are empty', ''))[0])
     table = pd.concat(tables, ignore_index=True)
     p = table[list(probability_columns)].to_numpy(np.float32)
+    if choices['together']: p = _vouched(p, table.id, abouts)
     if choices['negative'] == 'rest': p = negative_of_rest(p)
     table[list(probability_columns)] = p*cell_weights(table, *[choices[k] for k in ('border', 'small', 'area')])[:, None]
     path = write_predictions(parts.folder.with_name(f'{parts.folder.name}.parquet'), table, parts.record.params | choices | dict(classes=list(classes)))
