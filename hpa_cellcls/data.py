@@ -269,7 +269,7 @@ def field_files(field: dict, # a row of the table of fields
     "The files that a field is read from."
     return sorted({field[c].partition('#')[0] for c in channels if field.get(c)})
 
-# %% ../nbs/00_data.ipynb #48f48498
+# %% ../nbs/00_data.ipynb #91511311
 def _sources(folder, labels):
     "Folder of the images and table of labels; in the competition's layout both are found from its root."
     folder = existing(folder, 'folder')
@@ -277,9 +277,17 @@ def _sources(folder, labels):
     guess = next((p for p in (folder/'train.csv', folder.parent/'train.csv') if p.exists()), None)
     return images, labels or guess
 
+def _table_of(fields, folder, labels, found):
+    "The table of labels. One that was not named and lies beside the folder, as train.csv beside test/, is taken only if it fits."
+    table = read_labels(found) if found else None
+    guessed = found and not labels and Path(found).parent.resolve() != Path(folder).resolve()
+    return None if guessed and not table.id.isin(fields.id).any() else table
+
 def _describe(fields, table, labels):
     "Add what the table of labels says; also how many of its rows have no images, and of the fields no row."
-    if table is None: return fields.assign(**{c: '' for c in label_columns[1:]}), ['No table of labels was given.']
+    if table is None:
+        why = f'{labels} is of other fields, so these stay without labels.' if labels else 'No table of labels was given.'
+        return fields.assign(**{c: '' for c in label_columns[1:]}), [why]
     hit = table.id.isin(fields.id)
     if not hit.any(): raise UserError(f'{labels}: none of its {len(table)} ids has images (it has {table.id.iloc[0]!r}, '
                                       f'the folder {fields.id.iloc[0]!r}); give the table that belongs to the images.')
@@ -288,7 +296,7 @@ def _describe(fields, table, labels):
         (int((table.other != '').sum()), 'fields have a label outside the 19 classes (column `other`)')) if n]
     return fields.merge(table, 'left', on='id').fillna({c: '' for c in label_columns}), notes
 
-# %% ../nbs/00_data.ipynb #483e242f
+# %% ../nbs/00_data.ipynb #81e5eafc
 def index(folder: str, # folder with the images, or the competition's with train/ and train.csv in it
           ws: str='ws', # workspace, where fields.csv is written
           labels: str=None, # table of labels (train.csv beside the images if there is one)
@@ -300,16 +308,16 @@ def index(folder: str, # folder with the images, or the competition's with train
           n_jobs: int=None, # processes (all cores)
          ) -> Outcome: # what was seen of each field
     "Find the fields of a folder, check every file, and write fields.csv."
-    images, labels = _sources(folder, labels)
+    images, found = _sources(folder, labels)
     fields, wrong = find_fields(images, order)
-    table = read_labels(labels) if labels else None
+    table = _table_of(fields, folder, labels, found)
     if folds > len(fields) or folds < 2: make_folds(pd.Series(['']*len(fields)), n_folds=folds)
     items = {f['id']: f for f in fields.to_dict('records')} | {k: dict(id=k, wrong=v) for k,v in wrong.items()}
     out = run_stage(_look, dict(sorted(items.items())), Path(ws)/'index', 'index', inputs=field_files, n_jobs=n_jobs)
     if not out.results: raise UserError(f'{images}: none of its {len(items)} fields can be used; '
                                         f'{ws}/index/index.failed.csv says what is wrong with each.')
     seen = pd.DataFrame([dict(id=k, **v) for k,v in out.results.items()])
-    fields, notes = _describe(fields.merge(seen[['id', 'width', 'height', 'bits']], on='id'), table, labels)
+    fields, notes = _describe(fields.merge(seen[['id', 'width', 'height', 'bits']], on='id'), table, found)
     notes += _assign(fields, seen, folds, seed, cap, floor)
     write_table(Path(ws)/'index'/'intensity.csv', _intensities(out.results))
     out.note = f'{len(fields)} fields are in {write_fields(ws, fields)}. ' + ' '.join(notes)

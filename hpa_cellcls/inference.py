@@ -326,12 +326,12 @@ def predict(source: str, # folder of images, or a workspace
     choices = dict(negative=negative, together=not alone and all('shares' in c.about for c in classifiers), border=border, small=small, area=area)
     return _gather(parts, failed, time.monotonic() - start, choices, [c.about for c in classifiers])
 
-# %% ../nbs/06_inference.ipynb #63b2bc37
+# %% ../nbs/06_inference.ipynb #446bd885
 def _vouched(p, fields, abouts):
     "Probabilities in the light of the other cells of their field, as the models know them; see [Our way](09a_chain.ipynb)."
-    from hpa_cellcls.chain import field_posterior
-    shares = sum(pd.DataFrame(a['shares']) for a in abouts)/len(abouts)
-    return field_posterior(p.astype(float), fields.to_numpy(), np.mean([a['rates'] for a in abouts], 0), shares).astype(np.float32)
+    from hpa_cellcls.chain import field_posterior, settled
+    shares, (rates, sure) = sum(pd.DataFrame(a['shares']) for a in abouts)/len(abouts), (np.mean([a[k] for a in abouts], 0) for k in ('rates', 'sure'))
+    return settled(field_posterior(p.astype(float), fields.to_numpy(), rates, shares), *sure).astype(np.float32)
 
 def _gather(parts, failed, seconds, choices, abouts):
     "One table of all parts, in the order of the fields."

@@ -7,11 +7,14 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/store.html.md"""
 # %% auto #0
 __all__ = ['pack', 'unpack', 'write_shard', 'Shard', 'CellStore', 'write_manifest', 'verify', 'split', 'merge']
 
-# %% ../nbs/02a_store.ipynb #df16ea66
+# %% ../nbs/02a_store.ipynb #26ef545b
 import json, os
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
+from weakref import WeakValueDictionary, finalize
 from zlib import crc32
 import numpy as np, pandas as pd, pyarrow as pa
 from fastcore.basics import patch
@@ -130,7 +133,7 @@ def select(self: CellStore,
     out.table, out.place = self.table.iloc[rows.nonzero()[0] if rows.dtype == bool else rows].reset_index(drop=True), self.place[rows]
     return out
 
-# %% ../nbs/02a_store.ipynb #8e1d89af
+# %% ../nbs/02a_store.ipynb #5a65202a
 @lru_cache(1)
 def _pool(threads, process): return ThreadPoolExecutor(threads)
 
@@ -138,10 +141,11 @@ def _pool(threads, process): return ThreadPoolExecutor(threads)
 def batch(self: CellStore,
           rows: np.ndarray, # rows of `table`
           threads: int=2, # that share the work
+          out: np.ndarray=None, # memory to put them in; None: new memory
          ) -> np.ndarray: # rows x channels x height x width
     "Many crops at once."
     places = self.place[np.asarray(rows, int)]
-    out = np.empty((len(places), *self.shape), np.uint8)
+    out = np.empty((len(places), *self.shape), np.uint8) if out is None else out[:len(places)]
     def fill(first):
         for j in range(first, len(places), threads):
             shard, row = places[j]
@@ -155,6 +159,71 @@ def __getitems__(self: CellStore,
                 ) -> np.ndarray: # rows x channels x height x width
     "A batch, as torch's `DataLoader` asks for it."
     return self.batch(rows)
+
+# %% ../nbs/02a_store.ipynb #64113328
+_rings, _numbers = WeakValueDictionary(), count()
+
+class _Ring:
+    "Memory for some batches that processes share; a place serves again when its batch is let go."
+    def __init__(self, places, shape):
+        import torch
+        self.memory = torch.empty((places, *shape), dtype=torch.uint8).share_memory_()
+        self.free, self.number = deque(range(places)), next(_numbers)
+        _rings[self.number] = self
+
+class _Filled:
+    "What a worker sends: where the batch is. It arrives as the batch."
+    def __init__(self, *where): self.where = where
+    def __reduce__(self): return _arrived, self.where
+
+def _arrived(ring, place, n):
+    "The batch as a tensor; its storage refers to `crops`, whose end frees the place."
+    import torch
+    ring = _rings[ring]
+    crops = ring.memory[place, :n].numpy()
+    finalize(crops, ring.free.append, place).atexit = False
+    return torch.from_numpy(crops)
+
+# %% ../nbs/02a_store.ipynb #88ca760a
+class _Rows:
+    "The rows of each batch, and before them the number of a free place, or -1."
+    def __init__(self, cells, batches): self.cells, self.batches = cells, batches
+    def __len__(self): return len(self.batches)
+    def __iter__(self):
+        free = self.cells.ring.free if self.cells.ring else ()
+        for rows in self.batches: yield [free.pop() if free else -1, *rows]
+
+class _Cells:
+    "The side of a worker: crops for rows."
+    def __init__(self, store, threads): self.store, self.threads, self.ring = store, threads, None
+    def __len__(self): return len(self.store)
+    def __getitems__(self, rows):
+        import torch
+        place, *rows = rows
+        if place < 0: return torch.from_numpy(self.store.batch(rows, self.threads))
+        self.store.batch(rows, self.threads, self.ring.memory[place].numpy())
+        return _Filled(self.ring.number, place, len(rows))
+
+def _as_it_is(batch): return batch
+
+@patch
+def loader(self: CellStore,
+           batch_size: int=64, # crops a batch
+           workers: int=2, # processes that read; 0: two threads of this one
+           **options, # of torch's `DataLoader`: `shuffle`, `sampler`, `drop_last`, `generator`, `persistent_workers`, ...
+          ): # torch `DataLoader` of tensors, batch x channels x height x width, 8-bit
+    "Batches through torch's `DataLoader`, whose workers fill shared memory that is used again and again."
+    from torch.utils.data import DataLoader
+    order = {k: options.pop(k) for k in ('shuffle', 'sampler', 'drop_last') if k in options}
+    batches = DataLoader(self, batch_size, generator=options.get('generator'), **order).batch_sampler
+    class RingLoader(DataLoader):
+        def _get_iterator(self):
+            ring = self.dataset.ring = workers and _Ring(workers*self.prefetch_factor + 2, (batch_size, *self.dataset.store.shape))
+            iterator = super()._get_iterator()
+            iterator.ring = ring
+            return iterator
+    cells = _Cells(self, 1 if workers else 2)
+    return RingLoader(cells, batch_sampler=_Rows(cells, batches), num_workers=workers, collate_fn=_as_it_is, **options)
 
 # %% ../nbs/02a_store.ipynb #7fae90d3
 def write_manifest(folder: str|Path, # folder with the shards

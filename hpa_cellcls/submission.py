@@ -9,10 +9,9 @@ __all__ = ['probability_columns', 'prediction_columns', 'submission_columns', 'e
            'decode_mask', 'encode_cells', 'mask_box', 'truth_object', 'write_predictions', 'read_predictions',
            'prediction_string', 'Row', 'Rows', 'Objects', 'read_objects', 'submit', 'Validation', 'validate']
 
-# %% ../nbs/06a_submission.ipynb #cb13cdba
-import base64, csv, json, os, tempfile, zlib
+# %% ../nbs/06a_submission.ipynb #fe7afbbb
+import base64, csv, json, zlib
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 import numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq
@@ -20,7 +19,7 @@ from fastcore.basics import patch
 from pycocotools import mask as coco
 from .data import read_fields, read_masks
 from .labels import classes
-from .stage import Outcome, UserError, _sync_folder, _umask, _watch, existing, write_bytes
+from .stage import Outcome, UserError, _watch, existing, whole_file, write_bytes
 
 # %% ../nbs/06a_submission.ipynb #7a94c4e3
 def encode_mask(mask: np.ndarray, # 2-d array, not zero where the cell is
@@ -269,25 +268,6 @@ def _mask_place(out, row, i, text):
     except UserError as e: return out.problems.append((i, str(e).rstrip('.')))
     return len(out.masks) - 1
 
-# %% ../nbs/06a_submission.ipynb #3cd8be84
-@contextmanager
-def _whole_file(path):
-    "A text file to write into, which gets its name only when it is complete."
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd, temp = tempfile.mkstemp(prefix=f'.{path.name}.', suffix='.tmp', dir=path.parent)
-    try:
-        with os.fdopen(fd, 'w', encoding='utf-8', newline='') as f:
-            yield f
-            f.flush()
-            os.fsync(f.fileno())
-        os.chmod(temp, 0o666 & ~_umask)
-        os.replace(temp, path)
-    except BaseException:
-        Path(temp).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
 # %% ../nbs/06a_submission.ipynb #a06aa650
 def _expected(ws, sample, table):
     "The fields that the submission must have, in order: id -> width and height, where they are known."
@@ -305,7 +285,7 @@ def _field_row(ws, key, size, rows):
         if any(other) and other != seen: raise UserError(f'{key}: its masks have {seen[0]} x {seen[1]} pixels, but {other[0]} x {other[1]} are expected; segment it again.')
     return *seen, prediction_string(cells, rows)
 
-# %% ../nbs/06a_submission.ipynb #13202ee1
+# %% ../nbs/06a_submission.ipynb #ee7e4eb9
 def submit(ws: str, # workspace, with the masks
            predictions: str, # name of the predictions in the workspace, or a Parquet file
            dest: str='submission.csv', # the file to write
@@ -319,7 +299,7 @@ def submit(ws: str, # workspace, with the masks
     if not {*expected} & {*places} and len(table):
         raise UserError(f'{sample or ws}: has none of the {len(places)} fields of the predictions {predictions}; give what belongs together.')
     done, failed = {}, {}
-    with _whole_file(dest) as f:
+    with whole_file(dest, 'w') as f:
         out = csv.writer(f, lineterminator='\n')
         out.writerow(submission_columns)
         for key, size in _watch(expected.items(), len(expected), 'submit', progress):
