@@ -6,19 +6,22 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/cells_by_image.html.md"""
 
 # %% auto #0
 __all__ = ['published_settings', 'small_mask', 'alone', 'field_views', 'whole_probabilities', 'reach', 'windows',
-           'window_probabilities', 'crop_probabilities', 'predict_cells_by_image', 'run_s3']
+           'window_probabilities', 'crop_probabilities', 'predict_cells_by_image', 'with_masks', 'run_s3']
 
-# %% ../nbs/07a_cells_by_image.ipynb #f2d6c035
+# %% ../nbs/07a_cells_by_image.ipynb #dec3a576
 import math
 from pathlib import Path
 import cv2, numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from .crops import cut_cell, measure_cells
 from .data import channels as all_channels, field_files, fit, read_field, read_fields, read_masks
-from .image_level import Member, _square, _train, as_planes, load_members, parse_views, predict_images, judged_note, seen_as, settings_of, shortened
+from .batches import using_threads
+from .image_level import (Member, _square, _train, as_planes, field_probabilities, judged_note, load_members, made_of, parse_views, predict_both, predict_images,
+                                     seen_as, settings_of, shortened, workspace_of)
 from .labels import classes
 from .models import Network, compute_device, computing
-from .stage import Outcome, UserError, run_stage, stamp
+from .segmentation import segment
+from .stage import Outcome, Record, UserError, run_stage
 from .submission import prediction_columns, probability_columns, submit, write_predictions
 
 # %% ../nbs/07a_cells_by_image.ipynb #b28f32d9
@@ -149,10 +152,13 @@ def crop_probabilities(m: Member, # a network and its normalisation
         out.append(torch.stack([m.network(seen_as(x, v)).float().sigmoid() for v in views]).mean(0))
     return torch.cat(out)
 
-# %% ../nbs/07a_cells_by_image.ipynb #82ce884d
+# %% ../nbs/07a_cells_by_image.ipynb #c25d1dcf
 def _say(m, image, cells, rows, how, batch, device):
     "Probabilities of the cells of a field by one network."
     views, numbers = parse_views(how['views']), rows['number'].tolist()
+    if how['way'] == 'image':
+        x = m.prepare(torch.from_numpy(as_planes(image, m.planes, m.size))[None].to(device))
+        return field_probabilities(m.network, x, views).expand(len(rows), -1)
     if how['way'] == 'crop': return crop_probabilities(m, image, cells, rows, views, batch, device)
     kw = dict(keep=how['keep'], batch=batch)
     fn = window_probabilities if how['local'][m.name] else whole_probabilities
@@ -187,30 +193,32 @@ def _scales_fit(members, how):
     odd = [m.name for m in members if how['local'][m.name] and 32 % how['local'][m.name]]
     return how | dict(local=how['local'] | {k: 0 for k in odd})
 
-# %% ../nbs/07a_cells_by_image.ipynb #e58a86e6
+# %% ../nbs/07a_cells_by_image.ipynb #c025ec12
 def predict_cells_by_image(ws: str, # workspace with fields.csv and masks
                            models: str, # names of models of whole fields, or of folds NAME_0, NAME_1, ..., separated by commas
                            name: str='', # of the predictions: WS/predictions/NAME.parquet (the names of the models)
-                           way: str='field', # field (the whole field without other cells), crop (the masked cell, padded square)
+                           way: str='field', # field (the whole field without other cells), crop (the masked cell, padded square), image (all cells as their field)
                            keep: str='neighbours', # in a field, what stays: neighbours (all but other cells), masked (the cell alone)
                            views: str='identity,horizontal,vertical,0.8,1.2', # over which the mean is taken
                            weights: str='', # of the names: equal if empty, found (on judged fields), or numbers
                            windows: str='auto', # in a field: auto (a window around the cell where the network allows it), always, never
                            margin: int=2, # of windows, in positions of 32 pixels
+                           trained_in: str='', # workspace with the models (WS)
                            batch: int=16, # pictures at once
                            device: str='', # cpu, cuda, mps (the fastest that is there)
+                           threads: int=1, # of the processor, for the networks; see `train_images`
                            progress: bool=True, # a progress bar, unless it is switched off
                           ) -> Outcome: # its note says where the table is
     "Predict single cells with networks for whole fields, into WS/predictions."
-    for key, value, known in (('way', way, ('field', 'crop')), ('keep', keep, ('neighbours', 'masked'))):
+    for key, value, known in (('way', way, ('field', 'crop', 'image')), ('keep', keep, ('neighbours', 'masked'))):
         if value not in known: raise UserError(f'--{key} {value}: is unknown; there are {", ".join(known)}.')
     name, device = name or models.replace(',', '+'), compute_device(device or None)
     parse_views(views)
-    members = load_members(ws, models, weights, device)
-    how = _scales_fit(members, dict(way=way, keep=keep, views=views, margin=margin, local=_local(members, windows)))
-    return _predict(Path(ws), name, members, how, batch, device, progress)
+    members = load_members(trained_in or ws, models, weights, device)
+    how = dict(way=way, keep=keep, views=views, margin=margin, models=made_of(trained_in or ws, members))
+    with using_threads(threads): return _predict(Path(ws), name, members, _scales_fit(members, how | dict(local=_local(members, windows))), batch, device, progress)
 
-# %% ../nbs/07a_cells_by_image.ipynb #a25d4d62
+# %% ../nbs/07a_cells_by_image.ipynb #6855715d
 def _predict(ws, name, members, how, batch, device, progress):
     "Predict all fields, in parts of eight, and write the table."
     rows, masks, folder = read_fields(ws).to_dict('records'), ws/'masks', ws/'predictions'
@@ -220,9 +228,8 @@ def _predict(ws, name, members, how, batch, device, progress):
             try: done += _cells_of(f, masks/f'{f["id"]}.tif', members, how, batch, device)
             except UserError as e: failed[f['id']] = str(e)
         return dict(cells=done, failed=failed)
-    made_of = {m.name: [round(m.share, 6), stamp(ws/'models'/m.name/'model.json')] for m in members}
     out = run_stage(part_of, {f'part-{i//8:05d}': rows[i:i + 8] for i in range(0, len(rows), 8)}, folder/f'{name}.cells', 'predict_cells_by_image',
-                    how | dict(models=made_of), inputs=lambda part: [p for f in part for p in (*field_files(f), masks/f'{f["id"]}.tif')], n_jobs=1, progress=progress)
+                    how, inputs=lambda part: [p for f in part for p in (*field_files(f), masks/f'{f["id"]}.tif')], n_jobs=1, progress=progress)
     table = pd.DataFrame([c for r in out.results.values() for c in r['cells']], columns=prediction_columns)
     failed = {k: (e, '') for r in out.results.values() for k, e in r['failed'].items()}
     if failed and not len(table): raise UserError(next(iter(failed.values()))[0])
@@ -230,8 +237,18 @@ def _predict(ws, name, members, how, batch, device, progress):
     return Outcome('predict_cells_by_image', table.groupby('id').size().map(lambda n: dict(cells=int(n))).to_dict(), failed | out.failed, out.skipped,
                    f'{len(table)} cells in {file}.')
 
-# %% ../nbs/07a_cells_by_image.ipynb #c419d0f5
-def run_s3(ws: str, # workspace with fields.csv and masks
+# %% ../nbs/07a_cells_by_image.ipynb #e8fc45c5
+def with_masks(ws: str|Path, # workspace
+               n_jobs: int=None, # processes (all cores)
+              ) -> Outcome: # the fields that could not be segmented
+    "Segment what is not segmented yet, unless the masks came from elsewhere."
+    folder = Path(ws)/'masks'
+    ours = (folder/'segment.json').exists() and Record(folder, 'segment').params == dict(segmenter='watershed', diameter=None)
+    return segment(ws, n_jobs=n_jobs) if ours or not any(folder.glob('*.tif')) else Outcome('segment', {}, {})
+
+# %% ../nbs/07a_cells_by_image.ipynb #bda8a22c
+def run_s3(ws: str, # workspace with fields.csv
+           others: str='', # folder of images or workspace to predict; the fields of WS themselves
            name: str='s3', # of models and predictions
            archs: str='efficientnet_b0,seresnext26d_32x4d', # networks, by timm's names, separated by commas
            channels: str='red,green,blue', # planes, such as red,green,yellow or red,green,blue,yellow
@@ -245,7 +262,7 @@ def run_s3(ws: str, # workspace with fields.csv and masks
            folds: str='0,1,2,3,4', # to train and judge by
            fraction: float=1., # of the fields, as a sample
            normalise: str='published', # mean and spread of the pixels: published, own
-           way: str='field', # to single cells: field, crop
+           way: str='field', # to single cells: field, crop, image, or none
            keep: str='neighbours', # in a field, what stays: neighbours, masked
            views: str='identity,horizontal,vertical,0.8,1.2', # at inference
            weights: str='found', # of the networks: found, equal if empty, or numbers
@@ -253,19 +270,20 @@ def run_s3(ws: str, # workspace with fields.csv and masks
            dest: str='', # a submission, when it is wanted
            sample: str='', # its sample_submission.csv
            seed: int=0, # of everything random
-           n_jobs: int=None, # processes that shrink (all cores)
+           n_jobs: int=None, # processes that shrink and segment (all cores)
            device: str='', # cpu, cuda, mps (the fastest that is there)
+           threads: int=1, # of the processor; see `train_images`
           ) -> Outcome: # its note says how well the judged fields are told
     "The image-level system of the 46th place: train on fields, predict single cells."
     s = dict(channels=channels, size=size, head=head, init=init, epochs=epochs, fraction=fraction, normalise=normalise, seed=seed, **published_settings)
-    known, names, notes = _each(archs, losses, rates, batches), [], []
-    failed = {}
-    for arch, own in known.items():
+    names, notes, failed = [], [], {}
+    for arch, own in _each(archs, losses, rates, batches).items():
         names.append(f'{name}_{arch}')
-        for fold in folds.split(','): failed |= _train(ws, f'{names[-1]}_{fold.strip()}', settings_of(**s | own, fold=fold.strip()), n_jobs, device, '', '').failed
+        with using_threads(threads):
+            for fold in folds.split(','): failed |= _train(ws, f'{names[-1]}_{fold.strip()}', settings_of(**s | own, fold=fold.strip()), n_jobs, device, '', '').failed
         notes.append(f'{arch}: {judged_note(ws, names[-1])}')
-    out = predict_cells_by_image(ws, ','.join(names), name, way, keep, views, weights if len(names) > 1 else '', windows, device=device)
-    if dest: notes.append(submit(ws, name, dest, sample or None).note)
+    out = predict_both(ws, others, ','.join(names), name, weights if len(names) > 1 else '', views, way, device=device, threads=threads, n_jobs=n_jobs, keep=keep, windows=windows)
+    if dest and way: notes.append(submit(workspace_of(others or ws)[0], name, dest, sample or None).note)
     return Outcome('run_s3', out.results, failed | out.failed, out.skipped, ' '.join([*notes, out.note]))
 
 # %% ../nbs/07a_cells_by_image.ipynb #20def52c

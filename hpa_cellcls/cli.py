@@ -16,8 +16,8 @@ from fastcore.script import anno_parser
 from . import __version__
 from .stage import Outcome, UserError
 
-# %% ../nbs/13_cli.ipynb #714f8990
-commands = dict(demo='demo', synth='synth', download='atlas', index='data', stats='data', segment='segmentation', cut='crops', train='train', pseudolabel='pseudolabel', train_full='train_full', refine='chain',
+# %% ../nbs/13_cli.ipynb #47516276
+commands = dict(demo='demo', synth='synth', download='atlas', index='data', stats='data', segment='segmentation', cut='crops', train='train', pseudolabel='pseudolabel', train_full='train_full', refine='chain', ensemble='ensemble',
                 shrink='image_level', train_images='image_level', predict_images='image_level', predict_cells_by_image='cells_by_image', train_cam='puzzlecam',
                 calibrate_cam='puzzlecam', predict_cam='puzzlecam', run='cli',
                 predict='inference', evaluate='validation', submit='submission',

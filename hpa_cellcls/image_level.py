@@ -9,10 +9,11 @@ __all__ = ['parse_planes', 'plane_channels', 'as_planes', 'read_planes', 'sample
            'field_block', 'published_changes', 'FieldPrepare', 'resized', 'named_loss', 'CosineByEpoch', 'plan_of',
            'shortened', 'FieldBook', 'normal', 'train_images', 'settings_of', 'find_rate', 'search_decay',
            'parse_views', 'seen_as', 'split_tiles', 'join_tiles', 'field_probabilities', 'family', 'judged_fields',
-           'found_weights', 'Member', 'load_members', 'class_thresholds', 'write_image_labels', 'read_ahead',
-           'read_image_predictions', 'predict_images', 'judged_note', 'run_s2']
+           'found_weights', 'Member', 'load_members', 'made_of', 'class_thresholds', 'write_image_labels', 'read_ahead',
+           'read_image_predictions', 'predict_images', 'workspace_of', 'image_scores', 'scores_note', 'judged_note',
+           'run_s2', 'predict_both']
 
-# %% ../nbs/07_image_level.ipynb #4e6c5899
+# %% ../nbs/07_image_level.ipynb #b58ff057
 import inspect, math, tempfile
 from dataclasses import dataclass
 from functools import partial
@@ -20,12 +21,13 @@ from pathlib import Path
 from zlib import crc32
 import cv2, numpy as np, pandas as pd, time, torch
 import torch.nn.functional as F
-from .batches import CellLoader, Prepare, ahead, as_float, cell_targets, pixel_statistics, turned
+from .batches import CellLoader, Prepare, ahead, as_float, cell_targets, pixel_statistics, turned, using_threads
 from fastai.callback.core import Callback
 from fastai.data.block import DataBlock, TransformBlock
 from fastai.data.transforms import FuncSplitter, Normalize
 from fastai.vision.core import TensorImage
 from .data import channels as all_channels, field_files, fit, read_field, read_fields
+from .inference import _workspace, fields_to_predict
 from .labels import classes, label_matrix
 from .losses import make_loss
 from .models import compute_device, computing, load_model, to_device
@@ -301,7 +303,7 @@ def _begin(ws, folder, s, device, log):
     write_table(folder/'trained_on.csv', pd.DataFrame(dict(id=sorted(store.table.id[rows]))))
     return book, unlearned(targets[rows])
 
-# %% ../nbs/07_image_level.ipynb #22f5c2c1
+# %% ../nbs/07_image_level.ipynb #18387c39
 def train_images(ws: str, # workspace with fields.csv
                  name: str='image', # of the model: it will be WS/models/NAME
                  channels: str='red,green,blue', # planes, such as red,green,blue,yellow or red+yellow,green+yellow,blue
@@ -333,12 +335,15 @@ def train_images(ws: str, # workspace with fields.csv
                  seed: int=0, # of everything random
                  n_jobs: int=None, # processes that shrink (all cores)
                  device: str='', # cpu, cuda, mps (the fastest that is there)
+                 threads: int=1, # of the processor; more are faster on an idle machine, and change the last bits
                  log: str='', # tensorboard or wandb
                  stop_after: str='', # stop in time, such as 11h; the same command goes on from there
                 ) -> Outcome: # its note says how well the fields of the other fold are told
     "Train a network on whole fields, into WS/models/NAME."
-    settings = {k: v for k, v in locals().items() if k not in ('ws', 'name', 'n_jobs', 'device', 'log', 'stop_after')}
-    return _train(ws, name, settings, n_jobs, device, log, stop_after)
+    settings = {k: v for k, v in locals().items() if k not in _no_settings}
+    with using_threads(threads): return _train(ws, name, settings, n_jobs, device, log, stop_after)
+
+_no_settings = ('ws', 'name', 'n_jobs', 'device', 'threads', 'log', 'stop_after')
 
 # %% ../nbs/07_image_level.ipynb #0b0a384b
 def _train(ws, name, s, n_jobs, device, log, stop_after):
@@ -363,11 +368,11 @@ def _result(name, r, small, skipped=0):
     note = out.note.replace('cells', 'fields')
     return Outcome('train_images', out.results, small.failed, skipped, note)
 
-# %% ../nbs/07_image_level.ipynb #db90dc39
+# %% ../nbs/07_image_level.ipynb #f95861b8
 def settings_of(**given # parameters of `train_images`
                ) -> dict: # all that decide the result
     "The settings of a training: those given, and the defaults of the others."
-    known = {k: p.default for k, p in inspect.signature(train_images).parameters.items() if k not in ('ws', 'name', 'n_jobs', 'device', 'log', 'stop_after')}
+    known = {k: p.default for k, p in inspect.signature(train_images).parameters.items() if k not in _no_settings}
     if wrong := [k for k in given if k not in known]: raise UserError(f'train_images has no setting {", ".join(wrong)}; it has {", ".join(known)}.')
     return known | given
 
@@ -491,7 +496,7 @@ def found_weights(truth: np.ndarray, # fields x classes
     for _ in range(rounds): w = (w[:, None]*said/(w @ said)).mean(1)
     return w/w.sum()
 
-# %% ../nbs/07_image_level.ipynb #17f3116c
+# %% ../nbs/07_image_level.ipynb #87005846
 @dataclass
 class Member:
     "A network of an ensemble."
@@ -519,6 +524,12 @@ def load_members(ws: str|Path, # workspace
             size = about.get('size', about['side'])
             out.append(Member(folder.name, to_device(network, device), tuple(about['planes']), size, FieldPrepare(about['mean'], about['std']), share/len(folders)))
     return out
+
+def made_of(ws: str|Path, # workspace with the models
+            members: list, # of an ensemble
+           ) -> dict: # name -> share, and a stamp that changes when it is trained anew
+    "What a prediction is recorded with."
+    return {m.name: [round(m.share, 6), stamp(Path(ws)/'models'/m.name/'model.json')] for m in members}
 
 def _numbers(text, n):
     "As many numbers as there are names."
@@ -584,14 +595,14 @@ def _ask(fields, members, how, batch, device):
     if kept: flush()
     return dict(fields=done, failed=failed)
 
-# %% ../nbs/07_image_level.ipynb #c9a8ebe4
-def _write_images(ws, name, out, models, members, thresholds, dest, sample):
+# %% ../nbs/07_image_level.ipynb #68a3eced
+def _write_images(ws, name, out, models, members, thresholds, dest, sample, home):
     "The table of probabilities, and the file of labels."
     said = {k: p for r in out.results.values() for k, p in r['fields'].items()}
     failed = {k: (e, '') for r in out.results.values() for k, e in r['failed'].items()}
     p = np.array([*said.values()]).reshape(-1, len(classes))
-    shares = [sum(m.share for m in members if m.name in {f.name for f in family(ws, n.strip())}) for n in models.split(',')]
-    given = decide(p, class_thresholds(ws, models, shares, thresholds, p))
+    shares = [sum(m.share for m in members if m.name in {f.name for f in family(home, n.strip())}) for n in models.split(',')]
+    given = decide(p, class_thresholds(home, models, shares, thresholds, p))
     table = pd.DataFrame(p, columns=probability_columns)
     table.insert(0, 'id', [*said])
     file, dest = write_table(Path(ws)/'predictions'/f'{name}.images.csv', table), Path(dest or Path(ws)/'predictions'/f'{name}.labels.csv')
@@ -605,7 +616,7 @@ def read_image_predictions(ws: str|Path, # workspace
     "Probabilities of whole fields."
     return pd.read_csv(existing(Path(ws)/'predictions'/f'{name}.images.csv', 'predictions of whole fields'), dtype=dict(id=str))
 
-# %% ../nbs/07_image_level.ipynb #f1ee58a5
+# %% ../nbs/07_image_level.ipynb #1f118dd7
 def predict_images(ws: str, # workspace with fields.csv
                    models: str, # names of models, or of folds NAME_0, NAME_1, ..., separated by commas
                    name: str='', # of the predictions: WS/predictions/NAME.images.csv (the names of the models)
@@ -617,20 +628,48 @@ def predict_images(ws: str, # workspace with fields.csv
                    thresholds: str='soft', # soft, best, ratio, or a number
                    dest: str='', # the file of labels, Id,Predicted (WS/predictions/NAME.labels.csv)
                    sample: str='', # sample submission, whose fields and order are kept
+                   trained_in: str='', # workspace with the models (WS)
                    batch: int=16, # fields at once
                    device: str='', # cpu, cuda, mps (the fastest that is there)
+                   threads: int=1, # of the processor, for the networks; see `train_images`
                    progress: bool=True, # a progress bar, unless it is switched off
                   ) -> Outcome: # its note says where the files are
     "Predict the labels of whole fields, into WS/predictions."
-    name, device = name or models.replace(',', '+'), compute_device(device or None)
-    members, how = load_members(ws, models, weights, device), dict(views=views, reduce=reduce, tiles=tiles, join=join)
+    name, device, home = name or models.replace(',', '+'), compute_device(device or None), trained_in or ws
+    members, how = load_members(home, models, weights, device), dict(views=views, reduce=reduce, tiles=tiles, join=join)
     parse_views(views), join_tiles(torch.zeros(1, 1), 1, join)
-    class_thresholds(ws, models, [1]*len(models.split(',')), thresholds, np.zeros((1, len(classes))))
+    class_thresholds(home, models, [1]*len(models.split(',')), thresholds, np.zeros((1, len(classes))))
     rows, folder = read_fields(ws).to_dict('records'), Path(ws)/'predictions'
-    made_of = {m.name: [round(m.share, 6), stamp(Path(ws)/'models'/m.name/'model.json')] for m in members}
-    out = run_stage(lambda part: _ask(part, members, how, batch, device), {f'part-{i//64:05d}': rows[i:i + 64] for i in range(0, len(rows), 64)}, folder/f'{name}.images',
-                    'predict_images', how | dict(models=made_of), inputs=lambda part: [p for f in part for p in field_files(f)], n_jobs=1, progress=progress)
-    return _write_images(ws, name, out, models, members, thresholds, dest, sample)
+    with using_threads(threads):
+        out = run_stage(lambda part: _ask(part, members, how, batch, device), {f'part-{i//64:05d}': rows[i:i + 64] for i in range(0, len(rows), 64)}, folder/f'{name}.images',
+                        'predict_images', how | dict(models=made_of(home, members)), inputs=lambda part: [p for f in part for p in field_files(f)], n_jobs=1, progress=progress)
+    return _write_images(ws, name, out, models, members, thresholds, dest, sample, home)
+
+# %% ../nbs/07_image_level.ipynb #991897fd
+def workspace_of(source: str|Path, # workspace, or folder of images
+                 n_jobs: int=None, # processes (all cores)
+                ) -> tuple: # its path, and the fields that cannot be used
+    "The workspace for some fields; that of a folder F of images is F_ws."
+    ws = _workspace(source, '')
+    return str(ws), fields_to_predict(source, ws, n_jobs=n_jobs)[1]
+
+def image_scores(ws: str|Path, # workspace with labels
+                 name: str, # of the predictions
+                 labels: str|Path='', # file of labels (WS/predictions/NAME.labels.csv)
+                ) -> dict: # fields, mAP, macro F1, micro F1; empty when no label is known
+    "How well the labels of whole fields are told."
+    known = read_fields(ws).set_index('id').labels
+    p = read_image_predictions(ws, name).set_index('id')
+    said = pd.read_csv(labels or Path(ws)/'predictions'/f'{name}.labels.csv', dtype=str, keep_default_na=False).set_index('Id').Predicted
+    ids = [k for k in p.index if known[k] and k in said.index]
+    if not ids: return {}
+    truth, given = label_matrix(known[ids]), label_matrix(said[ids].str.replace(' ', '|'))
+    return dict(fields=len(ids), mAP=mean_ap(truth, p.loc[ids].to_numpy()), macro_F1=f1(truth, given), micro_F1=f1(truth, given, 'micro'))
+
+def scores_note(scores: dict, # from `image_scores`
+               ) -> str: # a sentence, or nothing
+    "Scores in words."
+    return f'{scores["fields"]} fields with labels: mAP {scores["mAP"]:.3f}, macro F1 {scores["macro_F1"]:.3f}, micro F1 {scores["micro_F1"]:.3f}.' if scores else ''
 
 # %% ../nbs/07_image_level.ipynb #ca657807
 def _search(ws, name, s, lr, decays, epochs, folds, n_jobs, device):
@@ -648,8 +687,9 @@ def judged_note(ws: str|Path, # workspace
     given = decide(p, fit_thresholds(truth, p))
     return f'{len(truth)} judged fields: mAP {mean_ap(truth, p):.3f}, macro F1 {f1(truth, given):.3f}, micro F1 {f1(truth, given, "micro"):.3f} with thresholds found on them.'
 
-# %% ../nbs/07_image_level.ipynb #10e78f19
+# %% ../nbs/07_image_level.ipynb #cb7e03fc
 def run_s2(ws: str, # workspace with fields.csv
+           others: str='', # folder of images or workspace to predict; the fields of WS themselves
            name: str='s2', # of models and predictions
            channels: str='red,green,blue,yellow', # planes, such as red,green,blue or red+yellow,green+yellow,blue
            size: int=512, # side of the fields
@@ -667,19 +707,55 @@ def run_s2(ws: str, # workspace with fields.csv
            fraction: float=1., # of the fields, as a sample
            batch: int=16, # fields a batch
            views: str='eight', # at inference
+           way: str='image', # to single cells: image (all cells as their field), field, crop, or none
            thresholds: str='soft', # soft, best, ratio, or a number
            dest: str='', # the file of labels, Id,Predicted
            sample: str='', # sample submission, whose fields and order are kept
            seed: int=0, # of everything random
-           n_jobs: int=None, # processes that shrink (all cores)
+           n_jobs: int=None, # processes that shrink and segment (all cores)
            device: str='', # cpu, cuda, mps (the fastest that is there)
+           threads: int=1, # of the processor; see `train_images`
           ) -> Outcome: # its note says how well the judged fields are told
     "The image-level workflow of 2018: find settings, train folds, predict labels."
     s = dict(channels=channels, size=size, sizes=sizes, arch=arch, head=head, init=init, loss=loss, schedule=schedule, fraction=fraction, batch=batch, seed=seed)
+    with using_threads(threads):
+        s |= _found(ws, name, s, lr, decays, try_epochs, folds, n_jobs, device) | dict(epochs=epochs, keep='F1')
+        failed = {}
+        for fold in folds.split(','): failed |= _train(ws, f'{name}_{fold.strip()}', settings_of(**s, fold=fold.strip()), n_jobs, device, '', '').failed
+    out = predict_both(ws, others, name, name, '', views, way, thresholds, dest, sample, device, threads, n_jobs, batch=batch)
+    return Outcome('run_s2', out.results, failed | out.failed, out.skipped, f'lr {s["lr"]:g}, weight decay {s["wd"]:g}; {judged_note(ws, name)} {out.note}')
+
+def _found(ws, name, s, lr, decays, try_epochs, folds, n_jobs, device):
+    "Learning rate and weight decay, searched once."
     record = Record(Path(ws)/'models'/f'{name}_search', 'search', s | dict(lr=lr, decays=decays, try_epochs=try_epochs))
     if 'found' not in record.entries(): record.add('found', _search(ws, name, s, lr, decays, try_epochs, folds, n_jobs, device), [])
-    s |= record.entries()['found']['result'] | dict(epochs=epochs, keep='F1')
-    failed = {}
-    for fold in folds.split(','): failed |= _train(ws, f'{name}_{fold.strip()}', settings_of(**s, fold=fold.strip()), n_jobs, device, '', '').failed
-    out = predict_images(ws, name, views=views, thresholds=thresholds, dest=dest, sample=sample, batch=batch, device=device)
-    return Outcome('run_s2', out.results, failed | out.failed, out.skipped, f'lr {s["lr"]:g}, weight decay {s["wd"]:g}; {judged_note(ws, name)} {out.note}')
+    return record.entries()['found']['result']
+
+# %% ../nbs/07_image_level.ipynb #bc144de9
+def predict_both(ws: str, # workspace with the models
+                 others: str, # folder of images or workspace to predict; WS if empty
+                 models: str, # names of models or families, separated by commas
+                 name: str, # of the predictions
+                 weights: str, # of the names; see `predict_images`
+                 views: str, # at inference
+                 way: str, # to single cells; none if empty
+                 thresholds: str='soft', # soft, best, ratio, or a number
+                 dest: str='', # the file of labels
+                 sample: str='', # sample submission
+                 device: str='', # cpu, cuda, mps (the fastest that is there)
+                 threads: int=1, # of the processor
+                 n_jobs: int=None, # processes that segment (all cores)
+                 batch: int=16, # fields at once
+                 **options # of `predict_cells_by_image`
+                ) -> Outcome: # its note says where the files are, and how well others with labels are told
+    "Fields, then their cells."
+    from hpa_cellcls.cells_by_image import predict_cells_by_image, with_masks
+    at, failed = workspace_of(others, n_jobs) if others else (ws, {})
+    said = dict(views=views, weights=weights, trained_in=ws, batch=batch, device=device, threads=threads)
+    out = predict_images(at, models, name, thresholds=thresholds, dest=dest, sample=sample, **said)
+    out.failed |= failed
+    if others: out.note += ' ' + scores_note(image_scores(at, name, dest))
+    if not way: return out
+    segmented = with_masks(at, n_jobs).failed
+    cells = predict_cells_by_image(at, models, name, way, **said, **options)
+    return Outcome('predict', cells.results, out.failed | cells.failed | segmented, cells.skipped, f'{out.note.strip()} {cells.note}')
