@@ -15,6 +15,6 @@ setup(
     author=cfg['author'], license=cfg['license'], python_requires=f">={cfg['min_python']}", packages=[package],
     long_description=(here/'README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
     install_requires=lines('requirements'),
-    extras_require={extra: lines(f'{extra}_requirements') for extra in ('dev', 'docs', 'hpacellseg', 'kaggle', 'onnx')},
+    extras_require={extra: lines(f'{extra}_requirements') for extra in ('dev', 'docs', 'hpacellseg', 'kaggle', 'many', 'onnx')},
     entry_points={'console_scripts': lines('console_scripts'), 'nbdev': [f'{package}={package}._modidx:d']},
 )

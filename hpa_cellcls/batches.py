@@ -74,7 +74,7 @@ def draw(weights: np.ndarray, # how often each row should come; 0 is never
     times = np.diff(np.floor(ends + rng.random()), prepend=0)
     return rng.permutation(np.repeat(np.arange(len(weights)), times.astype(int)))
 
-# %% ../nbs/03c_batches.ipynb #4451a87c
+# %% ../nbs/03c_batches.ipynb #a8cb28ae
 def turned(x: torch.Tensor, # ... x side x side
            way: int, # 0 to 7: quarter turns, and from 4 on mirrored
           ) -> torch.Tensor: # the same shape
@@ -82,32 +82,34 @@ def turned(x: torch.Tensor, # ... x side x side
     x = torch.rot90(x, way % 4, (-2, -1))
     return x.flip(-1) if way > 3 else x
 
-def _in_ways(x, rng):
+def _in_ways(x, ways):
     "Every crop of a batch turned in a way of its own."
-    ways, out = torch.randint(8, (len(x),), generator=rng), torch.empty_like(x)
+    out = torch.empty_like(x)
     for way in range(8):
         rows = (ways == way).nonzero()[:, 0].to(x.device)
         out[rows] = turned(x[rows], way)
     return out
 
-# %% ../nbs/03c_batches.ipynb #0d08fbe7
+# %% ../nbs/03c_batches.ipynb #8d996ae8
 def augment(x: torch.Tensor, # crops, 8-bit or in [0, 1]: batch x channels x side x side
             seed: int, # same seed, same result
             turns: bool=True, # one of the eight ways for each crop
             scale: float=.2, # up to so much larger or smaller
             angle: float=180, # up to so many degrees to either side
             brightness: float=.1, # typical change of each channel, as a share
+            share: tuple=(0, 1), # which part of a larger batch these crops are, of how many
            ) -> torch.Tensor: # in [0, 1]
     "Crops as they might have been."
     rng = torch.Generator().manual_seed(seed)
-    if turns: x = _in_ways(x, rng)
+    def chance(draw, *size): return draw(len(x)*share[1], *size, generator=rng)[share[0]::share[1]]
+    if turns: x = _in_ways(x, chance(lambda *size, **kw: torch.randint(8, size, **kw)))
     x = as_float(x)
     if scale or angle:
-        s = 1 - scale + 2*scale*torch.rand(len(x), generator=rng)
-        a = math.radians(angle)*(2*torch.rand(len(x), generator=rng) - 1)
+        s = 1 - scale + 2*scale*chance(torch.rand)
+        a = math.radians(angle)*(2*chance(torch.rand) - 1)
         theta = torch.stack([a.cos(), -a.sin(), 0*a, a.sin(), a.cos(), 0*a], 1).view(-1, 2, 3)/s[:, None, None]
         x = F.grid_sample(x, F.affine_grid(theta.to(x.device), x.shape, align_corners=False), align_corners=False)
-    if brightness: x = x * torch.exp(brightness*torch.randn(len(x), x.shape[1], 1, 1, generator=rng)).to(x.device)
+    if brightness: x = x * torch.exp(brightness*chance(torch.randn, x.shape[1], 1, 1)).to(x.device)
     return x.clamp(0, 1)
 
 def as_float(x: torch.Tensor, # 8-bit, or in [0, 1] already
@@ -157,7 +159,7 @@ def ahead(tasks: list, # functions without arguments
         finally:
             for w in waiting: w.cancel()
 
-# %% ../nbs/03c_batches.ipynb #12cffa05
+# %% ../nbs/03c_batches.ipynb #e4f0b7a7
 class CellLoader(DataLoader):
     "Batches of cells: crops ready for a network, targets, weights."
     n_inp = 1
@@ -178,12 +180,13 @@ class CellLoader(DataLoader):
         self.prepare, self.train, self.seed, self.threads, self.share, self.epoch = prepare, train, seed, threads, share, 0
         self.times = np.ones(len(store)) if times is None else times
         n = round(float(self.times.sum())) if train else len(store)
-        super().__init__(dataset=store, bs=bs, n=n//share[1] if train else n, drop_last=train and n >= bs*share[1], device=device)
+        super().__init__(dataset=store, bs=bs, n=n//share[1] if train else len(range(share[0], n, share[1])), drop_last=train and n >= bs*share[1], device=device)
     def get_idxs(self): # rows of the epoch
         "Which cells come, in which order."
-        return draw(self.times, [self.seed, self.epoch])[self.share[0]::self.share[1]][:self.n].tolist() if self.train else list(range(self.n))
+        rows = draw(self.times, [self.seed, self.epoch]).tolist() if self.train else range(len(self.dataset))
+        return list(rows[self.share[0]::self.share[1]][:self.n])
 
-# %% ../nbs/03c_batches.ipynb #ef2471b1
+# %% ../nbs/03c_batches.ipynb #6f8524a7
 @patch
 def create_batches(self: CellLoader,
                    samps, # rows of the epoch
@@ -191,7 +194,7 @@ def create_batches(self: CellLoader,
     "What fastai asks for: all batches of an epoch."
     rows = list(samps)
     parts = [rows[i:i + self.bs] for i in range(0, len(rows) - (self.bs - 1 if self.drop_last else 0), self.bs)]
-    seeds = np.random.SeedSequence([self.seed, self.epoch, self.share[0]]).generate_state(len(parts)).tolist()
+    seeds = np.random.SeedSequence([self.seed, self.epoch]).generate_state(len(parts)).tolist()
     reading = ahead([partial(self.dataset.batch, p, self.threads) for p in parts])
     for x, part, seed in zip(reading, parts, seeds):
         x, self.rows = torch.from_numpy(x).to(self.device, non_blocking=True), part

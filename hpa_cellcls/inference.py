@@ -25,7 +25,7 @@ from .segmentation import _written, make_segmenter
 from .stage import Outcome, Record, UserError, _attempt, _list_failed, _prepared, _watch, digest, existing, fingerprint, run_stage, stamp, sweep
 from .submission import prediction_columns, probability_columns, read_predictions, write_predictions
 
-# %% ../nbs/06_inference.ipynb #75c02638
+# %% ../nbs/06_inference.ipynb #b4f95b9c
 def cutting(about: dict, # what was said about a model
            ) -> dict: # for `cut_cell`
     "How the crops of a model are cut."
@@ -42,6 +42,7 @@ class Classifier:
         from hpa_cellcls.models import compute_device, load_model, to_device
         self.folder, self.device = Path(folder), compute_device(device or None)
         network, self.about = load_model(folder)
+        if self.about.get('kind') == 'image': raise UserError(f'{folder}: was trained on whole fields, not on single cells; use `hpa_cellcls predict_cells_by_image` for it.')
         self.network, self.how = to_device(network, self.device), cutting(self.about)
         self.prepare = Prepare(self.about['mean'], self.about['std'], self.about.get('size'))
     def __call__(self,

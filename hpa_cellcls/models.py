@@ -407,7 +407,7 @@ def _refill(network, folder, prefix=''):
 
 def _last_line(error): return str(error).strip().splitlines()[-1].strip()[:160]
 
-# %% ../nbs/03a_models.ipynb #71be5bd8
+# %% ../nbs/03a_models.ipynb #7ddce4d0
 def _other_classes(have, want):
     "In what two lists of classes differ."
     if len(have) != len(want): return f'{len(have)} instead of {len(want)}'
@@ -420,6 +420,7 @@ def load_model(folder: str|Path, # of a saved model
     "A saved network and what was said about it."
     card = _card(folder)
     config, about = card['network'], card['about']
+    if 'pieces' in config: raise UserError(f'{folder}: is a network with class maps; use `hpa_cellcls predict_cam` for it, or load it with `puzzlecam.load_cam`.')
     if differ := _other_classes(about['classes'], expect):
         raise UserError(f'{folder}: has other classes ({differ}); predict with the version of hpa_cellcls that trained it.')
     if channels is not None and list(channels) != config['channels']:

@@ -8,7 +8,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/train_single.html.md"""
 __all__ = ['choose', 'unlearned', 'phases', 'seconds', 'begin_at_rates', 'make_learner', 'suggest_lr', 'Arithmetic',
            'precision_callback', 'Averaged', 'Memory', 'Book', 'first_network', 'plot_history', 'train']
 
-# %% ../nbs/03_train_single.ipynb #389eb825
+# %% ../nbs/03_train_single.ipynb #59aa2be4
 import io, json, os, re, tempfile, time
 from contextlib import contextmanager
 from copy import deepcopy
@@ -26,12 +26,13 @@ from fastcore.basics import patch
 from fastprogress import progress_bar
 from .labels import classes
 from .losses import make_loss
+from .many import alone, bare, gathered, in_turn, join, processes, share_of, sharing, summed
 from .models import Network, compute_device, computing, load_bestfitting, load_model, precision, save_model, to_device
 from .score import f1, mean_ap
 from .stage import Outcome, Record, UserError, existing, fingerprint, stamp, write_bytes, write_table
 from .store import CellStore
 
-# %% ../nbs/03_train_single.ipynb #ecf3fea1
+# %% ../nbs/03_train_single.ipynb #94d74f7c
 def choose(table: pd.DataFrame, # of a store of cells
            fold: str, # folds to judge by, such as `0` or `0,1`; empty to learn from all
            weights: np.ndarray, # of the targets to learn from; a cell without any is left out
@@ -41,12 +42,13 @@ def choose(table: pd.DataFrame, # of a store of cells
     return np.flatnonzero(~aside & (weights > 0).any(1)), np.flatnonzero(aside & (table.labels != '').values)
 
 def unlearned(targets: np.ndarray, # cells x classes, of the cells to learn from
+              labels: str='single', # what is learned
              ) -> str: # a warning, or nothing
     "Which classes no cell shows, and what to do about it."
     absent = [k for k in range(len(classes)) if not targets[:, k].any()]
     if not absent: return ''
     names, numbers = ', '.join(classes[k] for k in absent), ','.join(map(str, absent))
-    return f'No cell to learn {names} from; get more images with `hpa_cellcls download --classes {numbers}`, or learn from --labels copied.'
+    return f'No cell to learn {names} from; get more images with `hpa_cellcls download --classes {numbers}`{", or learn from --labels copied"*(labels == "single")}.'
 
 # %% ../nbs/03_train_single.ipynb #38b129ee
 def phases(schedule: str, # one-cycle, head-first or published
@@ -82,7 +84,7 @@ def begin_at_rates(network: Network, # fresh
     with torch.no_grad(): network.head[-1].bias.copy_(torch.from_numpy(np.log(rates/(1 - rates))))
     return network
 
-# %% ../nbs/03_train_single.ipynb #1140ad96
+# %% ../nbs/03_train_single.ipynb #a3a03f1b
 def make_learner(network: Network, # to be trained
                  train: CellLoader, # batches to learn from
                  valid: CellLoader, # batches to judge by
@@ -93,7 +95,7 @@ def make_learner(network: Network, # to be trained
                 ) -> Learner: # of fastai
     "A fastai Learner for cells."
     out = Learner(DataLoaders(train, valid, device=train.device), network, loss_func=loss, lr=lr, wd=wd, cbs=list(cbs),
-                  opt_func=partial(OptimWrapper, opt=torch.optim.AdamW), splitter=lambda network: network.groups(), path='.', model_dir='.')
+                  opt_func=partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True)), splitter=lambda network: network.groups(), path='.', model_dir='.')
     for cb in [cb for cb in out.cbs if type(cb).__name__ == 'ProgressCallback']: out.remove_cb(cb)
     out.logger = lambda *args: None
     return out
@@ -112,7 +114,7 @@ def suggest_lr(learner: Learner, # as `make_learner` gives it
     learner.dls.train.epoch, learner.opt = epoch, None
     return float(found.valley)
 
-# %% ../nbs/03_train_single.ipynb #97fa94f4
+# %% ../nbs/03_train_single.ipynb #b45bee81
 class Arithmetic(Callback):
     "The network computes in the device's fast precision; the loss in 32 bits."
     order = MixedPrecision.order
@@ -121,8 +123,9 @@ class Arithmetic(Callback):
         forward = type(self.model).forward
         def quick(network, x):
             with context: return forward(network, x).float()
+        self.quickened = self.model
         self.model.forward = quick.__get__(self.model)
-    def after_fit(self): self.model.__dict__.pop('forward', None)
+    def after_fit(self): self.quickened.__dict__.pop('forward', None)
 
 def precision_callback(device: torch.device, # to train on
                       ) -> list: # of no or one callback
@@ -130,7 +133,7 @@ def precision_callback(device: torch.device, # to train on
     kind = precision(device)
     return [] if kind == torch.float32 else [MixedPrecision('fp16')] if kind == torch.float16 else [Arithmetic()]
 
-# %% ../nbs/03_train_single.ipynb #7e81636e
+# %% ../nbs/03_train_single.ipynb #2f02f065
 class Averaged(Callback):
     "An exponential average of the weights, used for judging and saving."
     order = -20
@@ -140,7 +143,7 @@ class Averaged(Callback):
     def before_fit(self):
         if self.average is None: self.average = deepcopy(self.model).eval().requires_grad_(False)
         self.average.__dict__.pop('forward', None)
-    def after_step(self): self.follow(self.model.state_dict())
+    def after_step(self): self.follow(bare(self.model).state_dict())
     def follow(self,
                state: dict, # of the network
               ):
@@ -152,7 +155,7 @@ class Averaged(Callback):
     def before_validate(self): self.learn.model, self.trained = self.average, self.model
     def after_validate(self): self.learn.model = self.trained
 
-# %% ../nbs/03_train_single.ipynb #0a0aeee1
+# %% ../nbs/03_train_single.ipynb #29c1374e
 class Memory(Callback):
     "The mean of what the network said of each cell while it learned."
     order = 50
@@ -163,13 +166,14 @@ class Memory(Callback):
         rows = self.dls.train.rows
         np.add.at(self.sum, rows, self.learn.pred.detach().float().sigmoid().cpu().numpy())
         np.add.at(self.count, rows, 1)
+    def after_epoch(self): self.sum, self.count = summed(self.sum, self.count)
     def table(self) -> pd.DataFrame: # id, number, p0 to p18
         "A row for each cell that was told at least once."
         told = self.count > 0
         p = pd.DataFrame(self.sum[told]/self.count[told][:, None], columns=[f'p{k}' for k in range(len(classes))])
         return pd.concat([self.dls.train.dataset.table.loc[told, ['id', 'number']].reset_index(drop=True), p], axis=1)
 
-# %% ../nbs/03_train_single.ipynb #2b51c610
+# %% ../nbs/03_train_single.ipynb #27e5e915
 class Book(Callback):
     "History, best network, and the state to go on from, after every epoch."
     order = 60
@@ -187,7 +191,7 @@ class Book(Callback):
         self.sizes, self.total, self.rows, self.phase, self.offset, self.stopped, self.bar = list(sizes), total, [], 0, 0, '', None
     def before_epoch(self):
         epoch, self.trained = self.offset + self.epoch, False
-        torch.manual_seed(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0])
+        torch.manual_seed(np.random.SeedSequence([self.seed, epoch, processes()[0]]).generate_state(1)[0])
         for dl in self.dls.loaders:
             dl.epoch = epoch
             if self.sizes: dl.prepare.size = self.sizes[min(epoch*len(self.sizes)//self.total, len(self.sizes) - 1)]
@@ -199,33 +203,39 @@ class Book(Callback):
             self.lost, self.cells, self.steps = self.lost + self.learn.loss.detach(), self.cells + len(self.xb[0]), self.steps + 1
             if self.bar: self.bar.update((self.offset + self.epoch)*len(self.dls.train) + self.iter + 1)
 
-# %% ../nbs/03_train_single.ipynb #9c271954
+# %% ../nbs/03_train_single.ipynb #af6a5fc5
 @patch
 def after_epoch(self: Book):
     "A row, the best network, the state; nothing for an epoch that was skipped."
     if not self.trained: return
+    loss, speed, memory, late = zip(*gathered((float(self.lost)/max(1, self.steps), self.cells/self.took, _gpu_gigabytes(self.dls.device), time.monotonic() > self.until)))
     row = dict(epoch=self.offset + self.epoch + 1, phase=self.phase, size=self.dls.train.prepare.size or self.about['side'], lr=self.opt.hypers[-1]['lr'],
-               train_loss=float(self.lost)/max(1, self.steps), **self.judged(), cells_s=self.cells/self.took, gpu_gb=_gpu_gigabytes(self.dls.device))
+               train_loss=float(np.mean(loss)), **self.judged(), cells_s=sum(speed), gpu_gb=max(memory))
     self.rows.append({k: round(v, 6) if isinstance(v, float) else v for k,v in row.items()})
-    better = self.since_best() == 0
-    if better: self.save()
+    if processes()[0] == 0: self.write()
+    if self.patience and self.since_best() >= self.patience: self.stopped = f'no better for {self.patience} epochs'
+    elif any(late): self.stopped = 'time is up'
+    if self.stopped: raise CancelFitException
+
+@patch
+def write(self: Book):
+    "What must not be lost."
+    if self.since_best() == 0: self.save()
     self.save_state()
     write_table(self.folder/'history.csv', pd.DataFrame(self.rows))
-    if self.patience and self.since_best() >= self.patience: self.stopped = f'no better for {self.patience} epochs'
-    elif time.monotonic() > self.until: self.stopped = 'time is up'
-    if self.stopped: raise CancelFitException
 
 @patch
 def judged(self: Book) -> dict: # loss, mAP and F1 at .5
     "How the network did on the cells it is judged by."
-    if not self.seen: return dict(valid_loss=float('nan'), mAP=float('nan'), F1=float('nan'))
-    p, y, _, loss = ([s[k] for s in self.seen] for k in range(4))
+    seen = sum(gathered(self.seen), [])
+    if not seen: return dict(valid_loss=float('nan'), mAP=float('nan'), F1=float('nan'))
+    p, y, _, loss = ([s[k] for s in seen] for k in range(4))
     p, y = torch.cat(p).numpy(), torch.cat(y).numpy() > .5
-    return dict(valid_loss=float(np.average(loss, weights=[len(s[0]) for s in self.seen])), mAP=mean_ap(y, p), F1=f1(y, p > .5))
+    return dict(valid_loss=float(np.average(loss, weights=[len(s[0]) for s in seen])), mAP=mean_ap(y, p), F1=f1(y, p > .5))
 
 def _gpu_gigabytes(device): return round(torch.cuda.max_memory_allocated(device)/1e9, 2) if device.type == 'cuda' else 0
 
-# %% ../nbs/03_train_single.ipynb #b4876572
+# %% ../nbs/03_train_single.ipynb #085b7039
 @patch
 def since_best(self: Book) -> int: # epochs since the best one; 0 when the last is the best
     "How long ago the best epoch was."
@@ -236,7 +246,7 @@ def since_best(self: Book) -> int: # epochs since the best one; 0 when the last 
 @patch
 def network(self: Book): # the one to judge and to save
     "The averaged network if there is one."
-    return self.averaged.average if hasattr(self.learn, 'averaged') else self.learn.model
+    return self.averaged.average if hasattr(self.learn, 'averaged') else bare(self.learn.model)
 
 @patch
 def save(self: Book):
@@ -245,12 +255,12 @@ def save(self: Book):
     scores = {k: row[k] for k in ('valid_loss', 'mAP', 'F1') if not np.isnan(row[k])}
     save_model(self.folder, self.network(), self.about | dict(epoch=row['epoch'], size=row['size'], judged=scores))
 
-# %% ../nbs/03_train_single.ipynb #dff8fef8
+# %% ../nbs/03_train_single.ipynb #63838674
 @patch
 def save_state(self: Book):
     "Everything to go on from."
     out, average = io.BytesIO(), getattr(self.learn, 'averaged', None)
-    torch.save(dict(phase=self.phase, epoch=self.epoch + 1, rows=json.dumps(self.rows), network=self.learn.model.state_dict(), optimiser=_plain(self.opt.state_dict()),
+    torch.save(dict(phase=self.phase, epoch=self.epoch + 1, rows=json.dumps(self.rows), network=bare(self.learn.model).state_dict(), optimiser=_plain(self.opt.state_dict()),
                     average=average and dict(steps=average.steps, state=average.average.state_dict()), memory=self._memory()), out)
     write_bytes(self.folder/'state.pt', out.getvalue())
 
@@ -276,15 +286,16 @@ def load_state(self: Book) -> dict: # phase and epoch to go on with, and the opt
         self.averaged.average = deepcopy(self.learn.model).eval().requires_grad_(False)
         self.averaged.average.load_state_dict(state['average']['state'])
         self.averaged.steps = state['average']['steps']
-    if state['memory']: self.memory.sum, self.memory.count = (a.numpy() for a in state['memory'])
+    if state['memory'] and processes()[0] == 0: self.memory.sum, self.memory.count = (a.numpy() for a in state['memory'])
     return state
 
-# %% ../nbs/03_train_single.ipynb #321c7b95
+# %% ../nbs/03_train_single.ipynb #f8c518e2
 @patch
 def pursue(self: Book,
         plan: list, # of phases, as `phases` gives them
        ):
     "Fit what is missing of a plan."
+    if self.dls.train.share != processes(): alone('this training')
     state = self.load_state()
     for k, p in enumerate(plan):
         begun = k == state.get('phase')
@@ -313,21 +324,7 @@ def first_network(ws: str|Path, # workspace
     folder = Path(ws)/'models'/init
     return load_model(folder if folder.exists() else existing(init, 'model'), tuple(channels))
 
-# %% ../nbs/03_train_single.ipynb #8081c26b
-def _begin(ws, folder, s, device, log):
-    "The book of a learner for these settings, and what to warn of."
-    store, targets, weights, rows, aside = _cells_to_learn(ws, s)
-    torch.manual_seed(s['seed'])
-    network, about = first_network(ws, s['init'], s['arch'], s['head'], s['dropout'], store.params['only'])
-    if s['init'] == '': begin_at_rates(network, targets[rows])
-    mean, std = (about['mean'], about['std']) if about else pixel_statistics(store.select(rows))
-    about = dict(classes=classes, channels=store.params['only'], side=store.params['side'], mean=mean, std=std, store=store.params, trained=s, rates=np.average(targets[rows], axis=0).round(5).tolist())
-    book = Book(folder, about, s['keep'] if len(aside) else 'last', s['seed'], s['patience'], sizes=[int(o) for o in s['sizes'].split(',') if o], total=s['epochs'])
-    loaders = _loaders(store, targets, weights, rows, aside, mean, std, s, device)
-    make_learner(to_device(network, device), *loaders, make_loss(s['loss']), s['lr'], s['wd'], [book, Memory(), *_callbacks(s, device, log, folder)])
-    write_table(folder/'trained_on.csv', pd.DataFrame(dict(id=sorted({*store.table.id[rows]}))))
-    return book, unlearned(targets[rows])
-
+# %% ../nbs/03_train_single.ipynb #25db50cd
 def _cells_to_learn(ws, s):
     "The cells, their targets, which to learn from and which to judge by; checked before anything is written."
     store = CellStore(Path(ws)/'cells')
@@ -337,18 +334,19 @@ def _cells_to_learn(ws, s):
     return store, targets, weights, rows, aside
 
 def _loaders(store, targets, weights, rows, aside, mean, std, s, device):
-    "Batches to learn from, and to judge by."
+    "Batches to learn from, and to judge by: the share of this process."
     if s['balance'] not in ('plan', 'equal'): raise UserError(f'--balance {s["balance"]}: is unknown; there are plan and equal.')
     known, certain = cell_targets(store.table)
-    options, how = {k: s[k] for k in ('scale', 'angle', 'brightness')}, dict(bs=s['batch'], seed=s['seed'], device=device)
+    options, how = {k: s[k] for k in ('scale', 'angle', 'brightness')}, dict(bs=share_of(s['batch']), seed=s['seed'], device=device, share=processes())
     times = store.table.weight.values[rows] if s['balance'] == 'plan' else None
-    return (CellLoader(store.select(rows), targets[rows], weights[rows], Prepare(mean, std, **options), train=True, times=times, **how),
+    return (CellLoader(store.select(rows), targets[rows], weights[rows], Prepare(mean, std, share=processes(), **options), train=True, times=times, **how),
             CellLoader(store.select(aside), known[aside], certain[aside], Prepare(mean, std), **how))
 
+# %% ../nbs/03_train_single.ipynb #356f5503
 def _callbacks(s, device, log, folder):
     "What the settings ask for."
     out = precision_callback(device) + [Averaged(s['ema'])]*bool(s['ema']) + [GradientClip(s['clip'])]*bool(s['clip'])
-    return out + [GradientAccumulation(s['batch']*s['accumulate'])]*(s['accumulate'] > 1) + _loggers(log, folder)
+    return out + [GradientAccumulation(share_of(s['batch'])*s['accumulate'])]*(s['accumulate'] > 1) + _loggers(log, folder)*(processes()[0] == 0)
 
 def _loggers(log, folder):
     "fastai's callback for TensorBoard or Weights & Biases."
@@ -365,7 +363,22 @@ def _loggers(log, folder):
     if log: raise UserError(f'--log {log}: is unknown; there are tensorboard and wandb.')
     return []
 
-# %% ../nbs/03_train_single.ipynb #3ae0ee3d
+# %% ../nbs/03_train_single.ipynb #aea85b2a
+def _begin(ws, folder, s, device, log):
+    "The book of a learner for these settings, and what to warn of."
+    store, targets, weights, rows, aside = _cells_to_learn(ws, s)
+    torch.manual_seed(s['seed'])
+    network, about = first_network(ws, s['init'], s['arch'], s['head'], s['dropout'], store.params['only'])
+    if s['init'] == '': begin_at_rates(network, targets[rows])
+    mean, std = (about['mean'], about['std']) if about else pixel_statistics(store.select(rows))
+    about = dict(classes=classes, channels=store.params['only'], side=store.params['side'], mean=mean, std=std, store=store.params, trained=s, rates=np.average(targets[rows], axis=0).round(5).tolist())
+    book = Book(folder, about, s['keep'] if len(aside) else 'last', s['seed'], s['patience'], sizes=[int(o) for o in s['sizes'].split(',') if o], total=s['epochs'])
+    loaders = _loaders(store, targets, weights, rows, aside, mean, std, s, device)
+    make_learner(to_device(network, device), *loaders, make_loss(s['loss']), s['lr'], s['wd'], [book, Memory(), *_callbacks(s, device, log, folder)])
+    if processes()[0] == 0: write_table(folder/'trained_on.csv', pd.DataFrame(dict(id=sorted({*store.table.id[rows]}))))
+    return book, unlearned(targets[rows], s['labels'])
+
+# %% ../nbs/03_train_single.ipynb #97279dd1
 def plot_history(rows: list, # of the book
                 ): # a matplotlib figure
     "Loss, mAP and learning rate by epoch."
@@ -379,6 +392,7 @@ def plot_history(rows: list, # of the book
     plt.close(fig)
     return fig
 
+# %% ../nbs/03_train_single.ipynb #77d6e5c7
 @patch
 def result(self: Book) -> dict: # of the epoch that is kept
     "What is remembered of a training."
@@ -388,7 +402,7 @@ def result(self: Book) -> dict: # of the epoch that is kept
 @contextmanager
 def _bar(total, label):
     "A progress bar that is told how far it is; none in tests."
-    if os.environ.get('IN_TEST'): yield None
+    if os.environ.get('IN_TEST') or processes()[0]: yield None
     else:
         bar = progress_bar(range(total))
         bar.prefix = f'{label}:'
@@ -407,7 +421,36 @@ def watched(self: Book,
         yield
         self.bar = None
 
-# %% ../nbs/03_train_single.ipynb #4bb67ba7
+# %% ../nbs/03_train_single.ipynb #8f964be0
+_kept = 'model.safetensors', 'model.json', 'history.csv', 'history.png', 'told.parquet', 'trained_on.csv'
+
+def _outcome(name, r, skipped=0):
+    judged = f'mAP {r["mAP"]:.3f}, F1 {r["F1"]:.3f} on {r["judged_by"]} cells of other folds' if r['judged_by'] else 'judged by no cell'
+    note = f'{name}: epoch {r["epoch"]} of {r["epochs"]} is kept; {judged}; {r["cells_s"]:.0f} cells/s.'
+    return Outcome('train', {name: r}, {}, skipped, ' '.join(filter(None, [note, r['warning']])))
+
+def _finish(book, record, warning):
+    "What is written when all epochs are done."
+    plot_history(book.rows).savefig(record.folder/'history.png', dpi=100)
+    write_bytes(record.folder/'told.parquet', book.memory.table().to_parquet(index=False))
+    record.add('model', book.result() | dict(warning=warning), fingerprint([record.folder/f for f in _kept], record.folder))
+    (record.folder/'state.pt').unlink(missing_ok=True)
+
+def _train(ws, name, s, device, threads, log, stop_after):
+    "What `train` does; several processes share it, and the first one writes."
+    share_of(s['batch']), _cells_to_learn(ws, s)
+    device = join(compute_device(device or None))
+    with in_turn(): record = Record(Path(ws)/'models'/name, 'train', s | dict(cells=stamp(Path(ws)/'cells'/'manifest.json')))
+    if skipped := 'model' in record.entries() and not record.damaged(): return _outcome(name, record.entries()['model']['result'], int(skipped))
+    book, warning = _begin(ws, record.folder, s, device, log)
+    book.until = time.monotonic() + seconds(stop_after)
+    with book.watched(name), sharing(book.learn), using_threads(threads): book.pursue(phases(s['schedule'], s['epochs'], s['lr']))
+    if book.stopped == 'time is up': return Outcome('train', {}, {}, note=f'{name}: time is up after epoch {len(book.rows)} of {s["epochs"]}; the same command goes on from there.')
+    with in_turn():
+        if processes()[0] == 0: _finish(book, record, warning)
+    return _outcome(name, record.entries()['model']['result'])
+
+# %% ../nbs/03_train_single.ipynb #bccd3837
 def train(ws: str, # workspace with WS/cells
           name: str='single', # of the model: it will be WS/models/NAME
           labels: str='single', # single (cells of single-label images), copied (image labels to every cell), or a table of pseudo-labels by name
@@ -437,25 +480,8 @@ def train(ws: str, # workspace with WS/cells
           threads: int=1, # of the processor; more are faster on an idle machine and much slower on a busy one, and change the last bits
           log: str='', # tensorboard or wandb
           stop_after: str='', # stop in time, such as 11h; the same command goes on from there
-         ) -> Outcome: # its note says how well the cells of other folds are told
+         ) -> Outcome: # its note says how well the cells of other folds are told; of several processes, the first gets it
     "Train a network on cells, into WS/models/NAME."
     settings = {k: v for k,v in locals().items() if k not in ('ws', 'name', 'device', 'threads', 'log', 'stop_after')}
-    _cells_to_learn(ws, settings)
-    record = Record(Path(ws)/'models'/name, 'train', settings | dict(cells=stamp(Path(ws)/'cells'/'manifest.json')))
-    if 'model' in record.entries() and not record.damaged(): return _outcome(name, record.entries()['model']['result'], 1)
-    book, warning = _begin(ws, record.folder, settings, compute_device(device or None), log)
-    book.until = time.monotonic() + seconds(stop_after)
-    with book.watched(name), using_threads(threads): book.pursue(phases(schedule, epochs, lr))
-    if book.stopped == 'time is up': return Outcome('train', {}, {}, note=f'{name}: time is up after epoch {len(book.rows)} of {epochs}; the same command goes on from there.')
-    plot_history(book.rows).savefig(record.folder/'history.png', dpi=100)
-    write_bytes(record.folder/'told.parquet', book.memory.table().to_parquet(index=False))
-    record.add('model', book.result() | dict(warning=warning), fingerprint([record.folder/f for f in _kept], record.folder))
-    (record.folder/'state.pt').unlink(missing_ok=True)
-    return _outcome(name, record.entries()['model']['result'])
-
-_kept = 'model.safetensors', 'model.json', 'history.csv', 'history.png', 'told.parquet', 'trained_on.csv'
-
-def _outcome(name, r, skipped=0):
-    judged = f'mAP {r["mAP"]:.3f}, F1 {r["F1"]:.3f} on {r["judged_by"]} cells of other folds' if r['judged_by'] else 'judged by no cell'
-    note = f'{name}: epoch {r["epoch"]} of {r["epochs"]} is kept; {judged}; {r["cells_s"]:.0f} cells/s.'
-    return Outcome('train', {name: r}, {}, skipped, ' '.join(filter(None, [note, r['warning']])))
+    out = _train(ws, name, settings, device, threads, log, stop_after)
+    return out if processes()[0] == 0 else None

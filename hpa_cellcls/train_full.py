@@ -7,15 +7,16 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/train_full.html.md"""
 # %% auto #0
 __all__ = ['train_full']
 
-# %% ../nbs/05_train_full.ipynb #39ed2e55
+# %% ../nbs/05_train_full.ipynb #5c790efd
 from pathlib import Path
 import pandas as pd
+from .many import alone
 from .pseudolabel import pseudolabel
 from .stage import Outcome, UserError, existing
 from .store import CellStore
 from .train import train
 
-# %% ../nbs/05_train_full.ipynb #f626bb01
+# %% ../nbs/05_train_full.ipynb #be12df15
 def train_full(ws: str, # workspace
                first: str='single', # model of the first stage
                name: str='full', # of the model: it will be WS/models/NAME
@@ -33,6 +34,7 @@ def train_full(ws: str, # workspace
                stop_after: str='', # stop each training in time, such as 11h; the same command goes on
               ) -> Outcome: # of the last training
     "Pseudo-labels and training on all cells, from the model of the first stage: the second half of S1."
+    alone('train_full')
     existing(Path(ws)/'models'/first, 'model of the first stage (`hpa_cellcls train` makes it)')
     if rounds < 1: raise UserError(f'--rounds {rounds}: there is nothing to do; give at least 1.')
     labelling, learning = dict(rule=rule, share=share, none=none, weight=weight, device=device), dict(epochs=epochs, lr=lr, seed=seed, device=device, threads=threads, stop_after=stop_after)
