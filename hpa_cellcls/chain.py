@@ -18,7 +18,7 @@ from .stage import Outcome, Record, UserError, existing, fingerprint, stamp
 from .store import CellStore
 from .submission import probability_columns
 
-# %% ../nbs/09a_chain.ipynb #209e7a69
+# %% ../nbs/09a_chain.ipynb #3e234021
 def shares(s: np.ndarray, # cells x classes, what the network says
            field: np.ndarray, # of each cell
            candidates: np.ndarray, # cells x classes, labels of each cell's image
@@ -29,7 +29,7 @@ def shares(s: np.ndarray, # cells x classes, what the network says
     empty = candidates[:, negative] & alone
     for k in range(len(classes)):
         has = candidates[:, k]
-        rows.append((*_share(s[has & alone, k], s[empty if empty.sum() >= 20 else ~has, k]), *_share(s[has & ~alone, k], s[~has & ~alone, k])))
+        rows.append((*_share_single(s[has & alone, k], [s[r, k] for r in (empty, ~has)]), *_share_multi(s[has & ~alone, k], s[~has & ~alone, k])))
     t = pd.DataFrame(rows, columns=['single', 'n_single', 'multi', 'n_multi'])
     for kind in ('single', 'multi'):
         middle = np.nanmedian(t[kind]) if t[kind].notna().any() else .6
@@ -38,7 +38,12 @@ def shares(s: np.ndarray, # cells x classes, what the network says
     t['images'], t['alone'] = candidates[first].mean(0), (candidates[first] & alone[first, None]).sum(0)/np.maximum(candidates[first].sum(0), 1)
     return t
 
-def _share(s, known):
+def _share_single(s, known):
+    "Which share of cells is unlike known ones of several kinds, in the mean; and how many cells there are."
+    known = [k for k in known if len(k) >= 20]
+    return np.mean([_bells(_logit(s), _logit(k), True) for k in known]) if len(s) >= 20 and known else np.nan, len(s)
+
+def _share_multi(s, known):
     "Which share of cells is unlike the known ones, in the mean of two ways; and how many cells there are."
     if min(len(s), len(known)) < 20: return np.nan, len(s)
     return (_bells(_logit(s), _logit(known)) + _lowest(s, known.mean()))/2, len(s)
@@ -48,17 +53,19 @@ def _lowest(s, mean):
     s = np.sort(s)
     return 1 - np.searchsorted(np.cumsum(s)/np.arange(1, len(s) + 1), mean)/len(s)
 
-def _bells(z, known, steps=300):
-    "The weight of a bell that is fitted beside the bell of known numbers, and above it."
+def _bells(z, known, moves=False, steps=300):
+    "The weight of a bell that is fitted beside the bell of known numbers, which may move a little."
     low, middle, high = np.quantile(known, [.16, .5, .84])
     width, share, at, spread = max((high - low)/2, .05), .5, np.quantile(z, .85), 1.
+    least, most = middle - .3*width, middle + 1.5*width
     for _ in range(steps):
         ours, theirs = (w*np.exp(-.5*((z - m)/d)**2)/d + 1e-30 for w, m, d in ((share, at, spread), (1 - share, middle, width)))
         w = np.where(z < middle, 0, ours/(ours + theirs))
-        if w.sum() < 1: return 0.
+        if not 1 < w.sum() < len(z) - 1: break
         share, at = w.mean(), (w*z).sum()/w.sum()
         spread = max(np.sqrt((w*(z - at)**2).sum()/w.sum()), .3)
-    return share
+        if moves: middle = np.clip(((1 - w)*z).sum()/(1 - w).sum(), least, most)
+    return w.mean()
 
 def _logit(p, least=1e-5): return np.log(np.clip(p, least, 1 - least)) - np.log1p(-np.clip(p, least, 1 - least))
 def _sigmoid(z): return 1/(1 + np.exp(-z))
