@@ -57,7 +57,7 @@ def linked(text, known):
     parts = re.split(r'(```.*?```)', text, flags=re.S)
     for i in range(0, len(parts), 2):
         parts[i] = re.sub(r'(?<!\[)`([A-Za-z_][\w.]*)`(?!\])', lambda m: f'[`{m[1]}`](#{anchor(*known[m[1]])})' if m[1] in known else m[0], parts[i])
-        parts[i] = re.sub(r'\]\(([\w]+)\.ipynb\)', lambda m: f']({page(Path(m[1]))}.ipynb)', parts[i])
+        parts[i] = re.sub(r'\]\((\w+)\.ipynb(#[\w-]+)?\)', lambda m: f']({page(Path(m[1]))}.ipynb{m[2] or ""})', parts[i])
     return ''.join(parts)
 
 # What an exported cell becomes.

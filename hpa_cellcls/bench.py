@@ -243,15 +243,24 @@ def training(repeats=5, size=1):
             rows.append(_row(f'learn, {arch}, 128 px, our steps against torch\'s defaults in 32 bits', 'cells/s', timed, 64))
     return rows
 
-# %% ../nbs/10_bench.ipynb #d36fe330
-def bench(what: str, # speed: how fast each part is, against another way of doing the same
+# %% ../nbs/10_bench.ipynb #c7df7a56
+def bench(what: str, # speed: how fast each part is, against another way; accuracy: how well each system tells cells of generated fields
           dest: str='bench', # folder for the table
-          only: str='', # some of the races, by name: cutting, reading, ...
-          repeats: int=5, # counted runs of each side
-          size: float=1, # share of the full work; 1 for figures to publish
+          only: str='', # speed: some of the races, by name: cutting, reading, ...
+          repeats: int=5, # speed: counted runs of each side
+          size: float=1, # speed: share of the full work; 1 for figures to publish
+          systems: str='', # accuracy: S1, S1-shifted, S2, S3, S4, copy, best, oracle (all of them), best-1round
+          regimes: str='low,medium,high', # accuracy: how many of a field's cells fail to show its labels
+          seeds: str='0', # accuracy: of the fields; 0, 1, 2 are for choosing, so give others for a figure to believe
+          budget: str='small', # accuracy: small (10 minutes on 4 cores) or large (half an hour a seed)
+          device: str='cpu', # accuracy: cpu, cuda, mps
+          n_jobs: int=None, # accuracy: systems at a time (all cores)
          ) -> Outcome: # its note is the table
-    "Measure speed on this machine, each part against another way of doing the same work."
-    if what != 'speed': raise UserError(f'bench {what}: is unknown; there is speed.')
+    "Measure how fast every part is on this machine, or how well each system tells cells."
+    if what == 'accuracy':
+        from hpa_cellcls.accuracy import accuracy
+        return accuracy(systems, regimes, seeds, budget, dest, device, n_jobs)
+    if what != 'speed': raise UserError(f'bench {what}: is unknown; there are speed and accuracy.')
     names = [n.strip() for n in only.split(',') if n.strip()] or [*races]
     if bad := [n for n in names if n not in races]: raise UserError(f'--only {only}: {bad[0]!r} is no race; there are {", ".join(races)}.')
     cv2.setNumThreads(1)

@@ -7,8 +7,8 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/cli.html.md"""
 # %% auto #0
 __all__ = ['commands', 'systems', 'overview', 'run', 'main']
 
-# %% ../nbs/13_cli.ipynb #4deaa448
-import ast, difflib, sys, traceback
+# %% ../nbs/13_cli.ipynb #d8e26208
+import ast, difflib, inspect, re, sys, traceback
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -54,7 +54,7 @@ def _command(name, args):
         rest = [rest[at + 1], *rest[:at], *rest[at + 2:]]
     return getattr(import_module(f'hpa_cellcls.{module}'), function), f'run {args[0]}', rest
 
-# %% ../nbs/13_cli.ipynb #5f1425f8
+# %% ../nbs/13_cli.ipynb #bc132f86
 def _run(name, args, debug):
     "Call a command's function with what was typed; the exit status."
     function, called, args = _command(name, args)
@@ -66,9 +66,20 @@ def _run(name, args, debug):
 
 def _arguments(function, name, args):
     "What was typed, by parameter."
-    parsed = anno_parser(function, f'hpa_cellcls {name}').parse_args(args)
+    parser = _any_fastcore(anno_parser(function, f'hpa_cellcls {name}'), function)
+    parsed = parser.parse_args(args)
     for extra in ('pdb', 'xtra'): parsed.__dict__.pop(extra, None)
     return parsed
+
+def _any_fastcore(parser, function):
+    "`--stop-after` may be typed as `--stop_after`, and what is on by default has a `--no-`: fastcore 1.7 knows neither."
+    known = parser._option_string_actions
+    for k in (k for k, p in inspect.signature(function).parameters.items() if p.default is True):
+        parser.set_defaults(**{k: True})
+        if not {f'--no-{k}', f'--no-{k.replace("_", "-")}'} & {*known}: parser.add_argument(f'--no-{k}', dest=k, action='store_false')
+    for option, action in list(known.items()):
+        for other in ('-', '_'): known.setdefault('--' + re.sub('[-_]', other, option[2:]), action)
+    return parser
 
 # %% ../nbs/13_cli.ipynb #1b4d96ec
 def main(args: list=None, # what was typed after `hpa_cellcls`; `None` takes it from the process

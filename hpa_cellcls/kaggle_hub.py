@@ -8,10 +8,11 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/kaggle.html.md"""
 __all__ = ['competition', 'lacking', 'reads', 'views', 'follows', 'client', 'ask', 'remote_files', 'some_fields', 'get', 'slug',
            'dataset_metadata', 'remote_dataset', 'local_dataset', 'differences', 'upload', 'publish', 'own_wheel',
            'wheels', 'published', 'kaggle_root', 'working', 'input_images', 'sample_submission', 'link_workspace',
-           'link_cells', 'link_inputs', 'workspace', 'images', 'plot_masks', 'notebook_commands', 'parse_options',
-           'option_cell', 'convert', 'kernel_metadata', 'sources', 'push', 'sound', 'remote_outputs', 'watch', 'kaggle']
+           'link_cells', 'link_inputs', 'workspace', 'images', 'plot_masks', 'show_history', 'show_targets',
+           'notebook_commands', 'parse_options', 'option_cell', 'convert', 'kernel_metadata', 'sources', 'push',
+           'sound', 'remote_outputs', 'watch', 'kaggle']
 
-# %% ../nbs/12_kaggle.ipynb #13fcf989
+# %% ../nbs/12_kaggle.ipynb #7d4ef69c
 import inspect, io, json, os, re, shlex, shutil, subprocess, sys, tempfile, time
 from contextlib import contextmanager, redirect_stdout
 from fnmatch import fnmatch
@@ -26,7 +27,7 @@ from .atlas import Fetcher
 from .data import composite, index, read_fields, read_field, read_masks
 from .data import _one_channel
 from .stage import Outcome, Record, UserError, existing, run_stage, write_bytes, write_text
-from .store import Shard, split
+from .store import CellStore, Shard, split
 
 # %% ../nbs/12_kaggle.ipynb #6ec42825
 competition = 'hpa-single-cell-image-classification'
@@ -103,13 +104,13 @@ def _listed_ids(text):
     lines = [l.split(',')[0].strip() for l in Path(text).read_text().splitlines()]
     return [l for l in lines if l and l.lower() not in ('id', 'image')]
 
-# %% ../nbs/12_kaggle.ipynb #3a9fd2b1
+# %% ../nbs/12_kaggle.ipynb #46ce3c5b
 def _get_file(api, name, file, size, dest):
     "One file of the competition, in its place."
     final, hall = dest/file, dest/'.fetching'/Path(file).parent
     if final.exists() and final.stat().st_size == size: return final
     hall.mkdir(parents=True, exist_ok=True)
-    ask(file, api.with_retry(api.competition_download_file), name, file, str(hall), quiet=True)
+    ask(file, api.with_retry(lambda: api.competition_download_file(name, file, str(hall), quiet=True)))
     came = next((p for p in (hall/final.name, hall/f'{final.name}.zip') if p.exists()), None)
     if came is None: raise UserError(f'{file}: Kaggle sent nothing of that name; run the command again.')
     if is_zipfile(came):
@@ -272,8 +273,8 @@ def _flat(folder, dest):
         except OSError: shutil.copy2(p, dest/p.name)
     return dest
 
-# %% ../nbs/12_kaggle.ipynb #75c70356
-lacking = 'fastai fastcore fastdownload fastprogress fasttransform iterative-stratification python-fasthtml scikit-image starlette'
+# %% ../nbs/12_kaggle.ipynb #883f6235
+lacking = 'iterative-stratification'
 
 def _pip(*args):
     "Run pip; its last words if it fails. With a fixed date the same sources give the same wheel."
@@ -294,6 +295,7 @@ def own_wheel(dest: str|Path, # folder for the wheel
         _pip('wheel', '--no-deps', *['--no-build-isolation']*(not isolated), '--wheel-dir', dest, d)
     return next(Path(dest).glob('hpa_cellcls-*.whl'))
 
+# %% ../nbs/12_kaggle.ipynb #e8b55452
 def wheels(ws: str='ws', # workspace that remembers what was published, in WS/kaggle
            packages: str=lacking, # what Kaggle's image lacks
            title: str='hpa cellcls wheels', # of the dataset
@@ -309,7 +311,9 @@ def wheels(ws: str='ws', # workspace that remembers what was published, in WS/ka
     pinned = [p if '=' in p else f'{p}=={_installed(p)}' for p in packages.split()]
     if pinned: _pip('download', '--no-deps', '--only-binary=:all:', f'--python-version={python}', *systems, '--dest', dest/'parts'/'wheels', *pinned)
     item = (api, dest/'parts'/'wheels', title, False, pause, 'wheels')
-    return run_stage(_publish_part, {'wheels': item}, dest, 'publish', dict(title=title), inputs=lambda item: sorted(item[1].glob('*.whl')), n_jobs=1)
+    out = run_stage(_publish_part, {'wheels': item}, dest, 'publish', dict(title=title), inputs=lambda item: sorted(item[1].glob('*.whl')), n_jobs=1)
+    out.note = ', '.join(p.name for p in sorted(item[1].glob('*.whl'))) + '.'
+    return out
 
 def _installed(package):
     "Its version here."
@@ -476,6 +480,26 @@ def plot_masks(ws: str|Path, # workspace with masks
     fig.tight_layout()
     return fig
 
+# %% ../nbs/12_kaggle.ipynb #e9bbd3eb
+def show_history(ws: str|Path, # workspace
+                 name: str, # of the model
+                ): # a matplotlib figure, or a sentence
+    "How a training went so far, whether or not it is at its end."
+    from hpa_cellcls.train import plot_history
+    path = Path(ws)/'models'/name/'history.csv'
+    return plot_history(pd.read_csv(path)) if path.exists() else f'No epoch of {name} is done yet.'
+
+def show_targets(ws: str|Path, # workspace
+                 name: str, # of the table of labels
+                 n: int=24, # at most so many cells
+                ): # a matplotlib figure
+    "Cells of images with several labels, and which of them each was given."
+    from hpa_cellcls.batches import read_targets
+    from hpa_cellcls.pseudolabel import plot_targets
+    store = CellStore(Path(ws)/'cells')
+    rows = store.table.candidates.str.contains('|', regex=False).to_numpy().nonzero()[0]
+    return plot_targets(store, rows[::max(1, len(rows)//n)][:n], read_targets(ws, store.table, name)[0])
+
 # %% ../nbs/12_kaggle.ipynb #b7f8074b
 def notebook_commands(path: str|Path, # notebook
                      ) -> tuple: # module, names of its commands, the notebook's cells
@@ -495,7 +519,7 @@ _first_arguments = dict(ws='ws', source='ws', folder='images(part, n_fields, siz
 
 def _returns_outcome(f): return getattr(f, '__annotations__', {}).get('return') is Outcome
 
-# %% ../nbs/12_kaggle.ipynb #aa96b52b
+# %% ../nbs/12_kaggle.ipynb #46de9d22
 def parse_options(text: str, # such as "epochs=4 arch=resnet18"
                  ) -> dict: # name -> value
     "Changes to options, as typed."
@@ -524,10 +548,10 @@ def option_cell(function: callable, # a command
     shown |= _standing.get(name, {}) | {k: repr(v) for k, v in changes.items() if k in shown}
     return '\n'.join([f'{name}_options = dict(', *(f'    {k}={v}, # {docs.get(k) or ""}'.rstrip('# ') for k, v in shown.items()), ')'])
 
-_standing = dict(synth=dict(n_fields='60'), submit=dict(sample='sample_submission(part)'))
+_standing = dict(synth=dict(n_fields='60'), submit=dict(sample='sample_submission(part)'), train=dict(stop_after="'11h'"), train_full=dict(stop_after="'11h'"))
 
-# %% ../nbs/12_kaggle.ipynb #daa87928
-reads = dict(index='', synth='', stats='fields', segment='fields', cut='masks', train='cells', pseudolabel='cells,model', predict='model,fields',
+# %% ../nbs/12_kaggle.ipynb #7141f2da
+reads = dict(index='', synth='', stats='fields', segment='fields', cut='masks', train='cells', pseudolabel='cells,model', train_full='cells,model', predict='model,fields',
              submit='masks,predictions')
 
 views = dict(
@@ -536,10 +560,13 @@ views = dict(
     synth="from hpa_cellcls.data import index, plot_fields, read_fields\nindex(working('fields'), ws, n_jobs=n_jobs)\nplot_fields(read_fields(ws));",
     segment='from hpa_cellcls.kaggle_hub import plot_masks\nplot_masks(ws);',
     cut="from hpa_cellcls.crops import contact_sheet\nfrom hpa_cellcls.store import CellStore\ncontact_sheet(CellStore(ws/'cells'));",
-    train="from IPython.display import Image\nImage(ws/'models'/train_options['name']/'history.png')",
+    train="from hpa_cellcls.kaggle_hub import show_history\nshow_history(ws, train_options['name'])",
+    train_full="from hpa_cellcls.kaggle_hub import show_history\nshow_history(ws, train_full_options['name'])",
+    pseudolabel="from hpa_cellcls.kaggle_hub import show_targets\nshow_targets(ws, pseudolabel_options['name']);",
     submit="from hpa_cellcls.submission import validate\nvalidate(submit_options['dest'])")
 
 follows = dict(predict=('submission', 'submit'))
+_asks = dict(predict='model', pseudolabel='models', train_full='first')
 
 _setup = '''
 import importlib, os, subprocess, sys
@@ -625,7 +652,7 @@ def sources(ws: str|Path, # workspace that things were published from
     use = t[(t.kind == 'wheels') | t.kind.isin(needs)]
     return use.ref.drop_duplicates().tolist(), [_model_name(Path(r)) for r in use.ref[use.kind == 'model']]
 
-# %% ../nbs/12_kaggle.ipynb #a9b78f85
+# %% ../nbs/12_kaggle.ipynb #ed4b3468
 def push(notebook: str, # a numbered notebook
          dest: str='kernel', # folder for the kernel and its metadata
          ws: str='ws', # workspace that things were published from
@@ -640,9 +667,10 @@ def push(notebook: str, # a numbered notebook
     commands, api = notebook_commands(notebook)[1], client()
     found, models = sources(ws, commands)
     changes = parse_options(options)
-    if 'predict' in commands and 'model' not in changes and models:
-        if len(models) > 1: raise UserError(f'{ws}: several models were published ({", ".join(models)}); say which, such as --options model={models[0]}.')
-        changes['model'] = models[0]
+    option = next((_asks[c] for c in commands if c in _asks), '')
+    if option and option not in changes and models:
+        if len(models) > 1: raise UserError(f'{ws}: several models were published ({", ".join(models)}); say which, such as --options {option}={models[0]}.')
+        changes[option] = models[0]
     kernel = convert(notebook, changes)
     refs = [*dict.fromkeys([*found, *(d for d in datasets.split(',') if d)])]
     about = kernel_metadata(api.config_values['username'], notebook, refs, [k for k in kernels.split(',') if k], title, name)
@@ -686,14 +714,14 @@ def _parquet(path):
 
 _openers = {'.json': lambda p: json.loads(p.read_text()), '.csv': pd.read_csv, '.arrow': Shard, '.parquet': _parquet, '.tif': read_masks}
 
-# %% ../nbs/12_kaggle.ipynb #b3f45aef
+# %% ../nbs/12_kaggle.ipynb #eb43cabb
 def remote_outputs(api, # from `client`
                    kernel: str, # user/name
                   ) -> tuple: # name -> address; the log
     "The outputs of a kernel's last run."
     from kagglesdk.kernels.types.kernels_api_service import ApiListKernelSessionOutputRequest
     request, files, log = ApiListKernelSessionOutputRequest(), {}, ''
-    request.user_name, request.kernel_slug, _ = ask(kernel, api.parse_kernel_string, kernel)
+    request.user_name, request.kernel_slug = kernel.split('/')
     while True:
         with api.build_kaggle_client() as k: page = ask(kernel, api.with_retry(k.kernels.kernels_api_client.list_kernel_session_output), request)
         files, log = files | {f.file_name: f.url for f in page.files or []}, log or page.log
@@ -709,7 +737,7 @@ def _until_done(api, kernel, pause, hours):
         time.sleep(pause)
     raise UserError(f'{kernel}: is not done after {hours} hours; watch it again later.')
 
-# %% ../nbs/12_kaggle.ipynb #5df71daa
+# %% ../nbs/12_kaggle.ipynb #4f004121
 def watch(kernel: str, # user/name
           dest: str='output', # folder for its outputs
           only: str='*', # which outputs, such as submission.csv or ws/models/*
@@ -717,6 +745,7 @@ def watch(kernel: str, # user/name
           hours: float=13., # at most so long
          ) -> Outcome: # outputs by name, and those that are not what they should be
     "Wait for a kernel, then fetch its outputs and check each."
+    if not re.fullmatch(r'[\w-]+/[\w-]+', kernel): raise UserError(f'{kernel}: is no kernel; give it as user/name.')
     api = client()
     state = _until_done(api, kernel, pause, hours)
     files, log = remote_outputs(api, kernel)

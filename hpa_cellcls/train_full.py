@@ -7,16 +7,17 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/train_full.html.md"""
 # %% auto #0
 __all__ = ['train_full']
 
-# %% ../nbs/05_train_full.ipynb #5c790efd
+# %% ../nbs/05_train_full.ipynb #a0f36bcc
+import time
 from pathlib import Path
 import pandas as pd
 from .many import alone
 from .pseudolabel import pseudolabel
 from .stage import Outcome, UserError, existing
 from .store import CellStore
-from .train import train
+from .train import seconds, train
 
-# %% ../nbs/05_train_full.ipynb #be12df15
+# %% ../nbs/05_train_full.ipynb #a09de7e6
 def train_full(ws: str, # workspace
                first: str='single', # model of the first stage
                name: str='full', # of the model: it will be WS/models/NAME
@@ -31,24 +32,31 @@ def train_full(ws: str, # workspace
                seed: int=0, # of everything random
                device: str='', # cpu, cuda, mps (the fastest that is there)
                threads: int=1, # of the processor, see `train`
-               stop_after: str='', # stop each training in time, such as 11h; the same command goes on
+               stop_after: str='', # stop in time, such as 11h; the same command goes on from there
               ) -> Outcome: # of the last training
     "Pseudo-labels and training on all cells, from the model of the first stage: the second half of S1."
     alone('train_full')
     existing(Path(ws)/'models'/first, 'model of the first stage (`hpa_cellcls train` makes it)')
     if rounds < 1: raise UserError(f'--rounds {rounds}: there is nothing to do; give at least 1.')
-    labelling, learning = dict(rule=rule, share=share, none=none, weight=weight, device=device), dict(epochs=epochs, lr=lr, seed=seed, device=device, threads=threads, stop_after=stop_after)
-    teachers, begin = first, first
+    labelling, learning = dict(rule=rule, share=share, none=none, weight=weight, device=device), dict(epochs=epochs, lr=lr, seed=seed, device=device, threads=threads)
+    teachers, begin, until = first, first, time.monotonic() + seconds(stop_after)
     for r in range(1, rounds + 1):
         labels = name if r == rounds else f'{name}-round{r}'
         pseudolabel(ws, teachers, labels, **labelling)
-        if r == rounds: return train(ws, name, labels, init=begin, fold=fold, **learning)
-        teachers = ','.join(_one_per_fold(ws, labels, begin, learning))
+        if r == rounds: return train(ws, name, labels, init=begin, fold=fold, stop_after=_left(until), **learning)
+        names, done = _one_per_fold(ws, labels, begin, learning, until)
+        if 'time is up' in done.note: return done
+        teachers = ','.join(names)
 
-def _one_per_fold(ws, labels, begin, learning):
-    "A model for each fold that has not learned from it."
-    out = []
+def _one_per_fold(ws, labels, begin, learning, until):
+    "Names of a model for each fold that has not learned from it, and the outcome of the last."
+    names = []
     for k in sorted({*CellStore(Path(ws)/'cells').table.fold}):
-        out.append(f'{labels}-without{k}')
-        if (done := train(ws, out[-1], labels, init=begin, fold=str(k), **learning)).note.find('time is up') > 0: raise UserError(done.note)
-    return out
+        names.append(f'{labels}-without{k}')
+        done = train(ws, names[-1], labels, init=begin, fold=str(k), stop_after=_left(until), **learning)
+        if 'time is up' in done.note: break
+    return names, done
+
+def _left(until):
+    "What is left of the time, for the next training."
+    return '' if until == float('inf') else f'{max(0, until - time.monotonic()):.3f}s'

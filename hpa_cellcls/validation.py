@@ -222,7 +222,7 @@ def _caption(kind, k, shows, p):
     name = (name if len(name) <= room else name[:room - 1].rstrip() + '.') + f' +{len(more)}'*bool(more)
     return f'{kind}, {p[k]:.2f}\n' + (f'shows {name}' if kind == 'wrong' else 'yet the highest' if first == k else f'top: {name}')
 
-# %% ../nbs/03d_validation.ipynb #0df5d733
+# %% ../nbs/03d_validation.ipynb #02d3e6eb
 def plot_worst(store: CellStore, # the cells, in the order of truth and scores
                truth: np.ndarray, # cells x classes, boolean
                scores: np.ndarray, # cells x classes, 0 to 1
@@ -236,7 +236,7 @@ def plot_worst(store: CellStore, # the cells, in the order of truth and scores
     for r in worst_cells(truth, scores).itertuples():
         ax = axs.flat[2*r.k + (r.kind == 'missed')]
         ax.imshow(composite(dict(zip(store.params['only'], store[r.row])), gain=gain))
-        ax.set(xticks=[], yticks=[]), ax.axis('on'), ax.spines[:].set(color='#d1495b' if r.kind == 'wrong' else '#1d6a96', linewidth=2)
+        ax.set(xticks=[], yticks=[]), ax.axis('on'), [s.set(color='#d1495b' if r.kind == 'wrong' else '#1d6a96', linewidth=2) for s in ax.spines.values()]
         ax.set_title(_caption(r.kind, r.k, truth[r.row], scores[r.row]), fontsize=6.8, loc='left', pad=3)
     plt.close(fig)
     return fig
