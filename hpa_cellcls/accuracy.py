@@ -219,8 +219,8 @@ def _oracle(contest, name):
     vouching(contest.ws, f'{name}-first', name, true.mean(0), true_shares(true, label_matrix(cells.candidates) > 0, cells.id.to_numpy()))
     yield from _read_both(contest, name, name)
 
-# %% ../nbs/10a_accuracy.ipynb #87a56260
-ablations = {'best-1round': dict(rounds=1)}
+# %% ../nbs/10a_accuracy.ipynb #e2e4063f
+ablations = {'best-1round': dict(rounds=1), 'best-norefit': dict(steps=0)}
 
 def _without(options):
     "Ours, with other parameters of `refine`."

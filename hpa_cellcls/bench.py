@@ -243,13 +243,13 @@ def training(repeats=5, size=1):
             rows.append(_row(f'learn, {arch}, 128 px, our steps against torch\'s defaults in 32 bits', 'cells/s', timed, 64))
     return rows
 
-# %% ../nbs/10_bench.ipynb #c7df7a56
+# %% ../nbs/10_bench.ipynb #1710a99e
 def bench(what: str, # speed: how fast each part is, against another way; accuracy: how well each system tells cells of generated fields
           dest: str='bench', # folder for the table
           only: str='', # speed: some of the races, by name: cutting, reading, ...
           repeats: int=5, # speed: counted runs of each side
           size: float=1, # speed: share of the full work; 1 for figures to publish
-          systems: str='', # accuracy: S1, S1-shifted, S2, S3, S4, copy, best, oracle (all of them), best-1round
+          systems: str='', # accuracy: S1, S1-shifted, S2, S3, S4, copy, best, oracle (all of them), best-1round, best-norefit
           regimes: str='low,medium,high', # accuracy: how many of a field's cells fail to show its labels
           seeds: str='0', # accuracy: of the fields; 0, 1, 2 are for choosing, so give others for a figure to believe
           budget: str='small', # accuracy: small (10 minutes on 4 cores) or large (half an hour a seed)

@@ -18,7 +18,7 @@ from .stage import Outcome, Record, UserError, existing, fingerprint, stamp
 from .store import CellStore
 from .submission import probability_columns
 
-# %% ../nbs/09a_chain.ipynb #3e234021
+# %% ../nbs/09a_chain.ipynb #48209901
 def shares(s: np.ndarray, # cells x classes, what the network says
            field: np.ndarray, # of each cell
            candidates: np.ndarray, # cells x classes, labels of each cell's image
@@ -67,7 +67,10 @@ def _bells(z, known, moves=False, steps=300):
         if moves: middle = np.clip(((1 - w)*z).sum()/(1 - w).sum(), least, most)
     return w.mean()
 
-def _logit(p, least=1e-5): return np.log(np.clip(p, least, 1 - least)) - np.log1p(-np.clip(p, least, 1 - least))
+def _logit(p, least=1e-5):
+    p = np.clip(np.asarray(p, float), least, 1 - least)
+    return np.log(p) - np.log1p(-p)
+
 def _sigmoid(z): return 1/(1 + np.exp(-z))
 
 # %% ../nbs/09a_chain.ipynb #deb7a5b8
@@ -204,18 +207,19 @@ def _told(folder, store):
     if len(rows) < len(told): raise UserError(f'{folder}: learned from cells that are not in {store.folders[0]}; cut the same fields in the same way, or train again.')
     return rows['index'].to_numpy(), rows[list(probability_columns)].to_numpy(float)
 
-# %% ../nbs/09a_chain.ipynb #18fdc922
+# %% ../nbs/09a_chain.ipynb #050b01bc
 def refined(features: np.ndarray, # cells x numbers: input of the last layer
             logits: np.ndarray, # cells x classes: its output
             s: np.ndarray, # cells x classes, what the network said while it learned
             field: np.ndarray, # of each cell
             candidates: np.ndarray, # cells x classes
             rounds: int=2, # of shares, targets and fitting
+            steps: int=150, # of a fit
            ) -> tuple: # scale, offset, map and offset (see `refit`), shares, probabilities
     "Shares, targets and the last layer, one after another."
     for _ in range(rounds):
         found = shares(s, field, candidates)
-        layer = scale, offset, w, b = refit(features, logits, soft_targets(s, candidates, found))
+        layer = scale, offset, w, b = refit(features, logits, soft_targets(s, candidates, found), steps)
         s = _sigmoid(logits*scale + offset + features @ w.T + b)
     return layer, found, s
 
@@ -232,25 +236,26 @@ def fold_in(network: Network, # as it was trained
         last.bias.copy_(last.bias.cpu()*scale + offset + b)
     return network
 
-# %% ../nbs/09a_chain.ipynb #711af938
+# %% ../nbs/09a_chain.ipynb #62ed47f7
 def refine(ws: str, # workspace
            first: str='copied', # model that learned from copied labels (`train --labels copied`)
            name: str='best', # of the model: it will be WS/models/NAME
            rounds: int=2, # of shares, targets and fitting
+           steps: int=150, # of a fit; 0 only scales and moves what the last layer says
            device: str='', # cpu, cuda, mps (the fastest that is there)
            threads: int=1, # of the processor, see `train`
           ) -> Outcome: # its note says how many copied labels are thought to be true
     "Find out how many copied labels are true, and fit the last layer of a model to that."
     folder, store = existing(Path(ws)/'models'/first, 'model (`hpa_cellcls train --labels copied` makes it)'), CellStore(Path(ws)/'cells')
     if rounds < 1: raise UserError(f'--rounds {rounds}: there is nothing to do; give at least 1.')
-    record = Record(Path(ws)/'models'/name, 'refine', dict(first=first, made=stamp(folder/'model.safetensors'), rounds=rounds))
+    record = Record(Path(ws)/'models'/name, 'refine', dict(first=first, made=stamp(folder/'model.safetensors'), rounds=rounds, steps=steps))
     if 'model' in record.entries() and not record.damaged(): return _refined(name, record.entries()['model']['result'], 1)
     network, about = load_model(folder, tuple(store.params['only']))
     rows, s = _told(folder, store)
     cells, device = store.select(rows), compute_device(device or None)
     candidates = cell_targets(cells.table, 'copied')[0] > 0
     with using_threads(threads): features, logits = embedded(to_device(network, device), cells, Prepare(about['mean'], about['std'], about.get('size')))
-    layer, found, s = refined(features, logits, s, cells.table.id.to_numpy(), candidates, rounds)
+    layer, found, s = refined(features, logits, s, cells.table.id.to_numpy(), candidates, rounds, steps)
     together = field_posterior(s, cells.table.id.to_numpy(), s.mean(0), found)
     sure = [a.round(5).tolist() for a in settle(together, soft_targets(s, candidates, found, 1))]
     about |= dict(refined=record.params, rates=s.mean(0).round(5).tolist(), shares=found.round(5).to_dict('list'), sure=sure)
