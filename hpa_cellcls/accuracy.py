@@ -369,13 +369,13 @@ def summary(table: pd.DataFrame, # from `as_table`
     mean.insert(1, 'of_oracle', [m/best.get((r, e), np.nan) for (r, _, e), m in mean.cell_mAP.items()])
     return mean
 
-# %% ../nbs/10a_accuracy.ipynb #54bce3db
+# %% ../nbs/10a_accuracy.ipynb #20a47a17
 def plot_accuracy(table: pd.DataFrame, # from `as_table`
                  ): # a matplotlib figure
     "A panel for each regime: systems as rows, a dot for each seed."
     import matplotlib.pyplot as plt
     known = table[table.failed.isna()]
-    rows, names = [*known.groupby(['system', 'evidence'], sort=False).groups], [*known.regime.unique()]
+    rows, names = [*dict.fromkeys(zip(known.system, known.evidence))], [*known.regime.unique()]
     fig, axs = plt.subplots(1, max(1, len(names)), figsize=(2.2 + 2.6*max(1, len(names)), 1.3 + .27*len(rows)), sharey=True, sharex=True, squeeze=False, layout='constrained', facecolor='w')
     for ax, regime in zip(axs[0], names):
         for y, (system, evidence) in enumerate(rows):
