@@ -6,12 +6,11 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/accuracy.html.md"""
 
 # %% auto #0
 __all__ = ['budgets', 'regimes', 'systems', 'after', 'ablations', 'columns', 'Budget', 'Contest', 'prepare', 'system',
-           'read_folds', 'true_shares', 'vouching', 'calibration_error', 'judged', 'used_memory', 'used',
-           'passes_spent', 'enter', 'as_table', 'summary', 'plot_accuracy', 'accuracy']
+           'read_folds', 'vouching', 'used_memory', 'used', 'passes_spent', 'enter', 'as_table', 'summary',
+           'plot_accuracy', 'accuracy']
 
-# %% ../nbs/10a_accuracy.ipynb #6238199e
+# %% ../nbs/10a_accuracy.ipynb #173fbc8e
 import inspect, io, json, os, subprocess, sys, threading
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib import import_module
@@ -19,7 +18,8 @@ from pathlib import Path
 from time import sleep
 import numpy as np, pandas as pd
 from joblib import cpu_count, parallel_config
-from .labels import classes, label_matrix, negative
+from .chain import true_shares
+from .labels import classes, label_matrix
 from .stage import Outcome, UserError, run_stage, write_bytes, write_table, write_text
 
 # %% ../nbs/10a_accuracy.ipynb #c8984933
@@ -114,16 +114,17 @@ def _told(out):
     for key, (why, _) in out.failed.items(): raise UserError(f'{out.stage}: {key}: {why}')
     return out
 
-# %% ../nbs/10a_accuracy.ipynb #1b87d8ca
+# %% ../nbs/10a_accuracy.ipynb #298fb50a
 @system('S1')
-def _s1(contest, name, rule='hard'):
+def _s1(contest, name, rule='hard', labelled=.35):
     plan, table = contest.plan, contest.cells
     single = int((table.labels != '').sum())
-    _call('S1', contest, name=name, side=plan.side, epochs=plan.epochs(single, share=.5), more=plan.epochs((single + len(table))/2, share=.5), rule=rule, fold='0')
+    both = single + labelled*(len(table) - single)
+    _call('S1', contest, name=name, side=plan.side, epochs=plan.epochs(single, share=.5), more=plan.epochs(both, share=.5), rule=rule, fold='0')
     yield 'cell'
 
 @system('S1-shifted')
-def _shifted(contest, name): yield from _s1(contest, name, 'shifted')
+def _shifted(contest, name): yield from _s1(contest, name, 'shifted', .9)
 
 def _fields(contest): return int((read_folds(contest.ws) != 0).sum())
 
@@ -152,19 +153,7 @@ def _s4(contest, name):
     _call('S4', contest, name=name, size=plan.whole, epochs=plan.epochs(_fields(contest), plan.whole, times=2), keep='loss', fold='0')
     yield 'cell'
 
-# %% ../nbs/10a_accuracy.ipynb #0568682e
-def true_shares(truth: np.ndarray, # cells x classes, boolean
-                candidates: np.ndarray, # cells x classes, labels of each cell's image
-                field: np.ndarray, # of each cell
-               ) -> pd.DataFrame: # as `shares` of the chain gives them
-    "The share of cells that do show a label of their image."
-    alone, (_, first) = candidates.sum(1) == 1, np.unique(field, return_index=True)
-    def share(k, rows): return truth[rows, k].mean() if rows.any() else np.nan
-    t = pd.DataFrame([dict(single=share(k, candidates[:, k] & alone), multi=share(k, candidates[:, k] & ~alone)) for k in range(len(classes))])
-    t = t.fillna(t.median()).fillna(.7).clip(.05, .98)
-    t['images'], t['alone'] = candidates[first].mean(0), (candidates[first] & alone[first, None]).sum(0)/np.maximum(candidates[first].sum(0), 1)
-    return t
-
+# %% ../nbs/10a_accuracy.ipynb #264c04ff
 def vouching(ws: str|Path, # workspace
              first: str, # model
              name: str, # of the same model that knows how cells of a field vouch for each other
@@ -232,28 +221,6 @@ def _without(options):
 
 for _name, _options in ablations.items(): system(_name, needs='best')(_without(_options))
 
-# %% ../nbs/10a_accuracy.ipynb #80090d8a
-def calibration_error(truth: np.ndarray, # cells x classes, boolean
-                      p: np.ndarray, # cells x classes
-                      bins: int=15, # equal steps from 0 to 1
-                     ) -> float: # 0 is best
-    "How far probabilities are off, on average over all cells and classes."
-    step = np.minimum((p*bins).astype(int), bins - 1).ravel()
-    off = np.bincount(step, (p - truth).ravel(), bins)
-    return float(np.abs(off).sum()/p.size)
-
-def judged(contest: Contest, # whose other fields
-           name: str, # of the predictions
-          ) -> dict: # cells, cell_mAP, cell_F1, competition_mAP, ECE
-    "How well the cells of the other fields are told."
-    from hpa_cellcls.demo import judge
-    from hpa_cellcls.submission import probability_columns, read_predictions
-    from hpa_cellcls.validation import cell_truth
-    scores = judge(contest.others, name, contest.truth)
-    table, _ = read_predictions(Path(contest.others)/'predictions'/f'{name}.parquet')
-    true, known = cell_truth(contest.others, table, f'{contest.truth}/cells.csv')
-    return {k: round(v, 6) for k, v in scores.items()} | dict(ECE=round(calibration_error(true[known], table[list(probability_columns)].to_numpy()[known]), 6))
-
 # %% ../nbs/10a_accuracy.ipynb #07db9c0c
 def used_memory() -> float: # megabytes
     "The most memory that this process has had."
@@ -300,17 +267,19 @@ def _alias(name):
     "What a system's models are called: none begins with the name of another's."
     return '-'.join(reversed(name.lower().split('-')))
 
-# %% ../nbs/10a_accuracy.ipynb #9ef4cf96
+# %% ../nbs/10a_accuracy.ipynb #a69eccc3
 def enter(contest: Contest, # the fields
           name: str, # of a system
           dest: str|Path, # file for the result
          ) -> dict: # rows, and what they cost
     "Let a system learn and be judged, in this process."
     import cv2
+    from hpa_cellcls.demo import judge
     cv2.setNumThreads(1)
     dest, alias = Path(dest), _alias(name)
     _keep_notes(dest.with_suffix(''))
-    try: rows = [dict(evidence=e, **judged(contest, alias)) for e in systems[name](contest, alias)]
+    def judged(): return {k: round(v, 6) for k, v in judge(contest.others, alias, contest.truth).items()}
+    try: rows = [dict(evidence=e, **judged()) for e in systems[name](contest, alias)]
     except UserError as e: result = dict(failed=str(e))
     else:
         seconds, megabytes = used(dest.with_suffix(''))
@@ -404,11 +373,11 @@ def _chosen(names, places, seeds, budget):
     wanted = {*names, *(after[n] for n in names if n in after)}
     return [n for n in systems if n in wanted], places, numbers
 
-# %% ../nbs/10a_accuracy.ipynb #e0641c5f
+# %% ../nbs/10a_accuracy.ipynb #87b53b76
 def accuracy(systems: str='', # separated by commas; S1, S1-shifted, S2, S3, S4, copy, best, oracle if empty
              regimes: str='low,medium,high', # how many of a field's cells fail to show its labels
              seeds: str='0', # of the fields; 0, 1, 2 are for choosing, so give others for a figure to believe
-             budget: str='small', # small (10 minutes on 4 cores) or large (half an hour a seed)
+             budget: str='small', # small (15 minutes on 4 cores) or large (half an hour a seed)
              dest: str='bench', # folder for everything
              device: str='cpu', # cpu, cuda, mps
              n_jobs: int=None, # systems at a time (all cores)

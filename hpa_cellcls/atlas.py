@@ -9,8 +9,8 @@ __all__ = ['competition_lines', 'formats', 'licence', 'entry_pattern', 'read_atl
            'plot_choice', 'Fetcher', 'retry_after', 'channel_address', 'fetch_fields', 'read_genes', 'entry_images',
            'find_images', 'download']
 
-# %% ../nbs/00b_atlas.ipynb #c40b8a33
-import errno, io, json, os, re, threading, time
+# %% ../nbs/00b_atlas.ipynb #ea5e99fd
+import errno, json, os, re, threading, time
 import xml.etree.ElementTree as ET
 from collections import Counter
 from dataclasses import dataclass
@@ -21,7 +21,6 @@ from zlib import crc32
 import cv2, numpy as np, pandas as pd, requests
 from fastcore.basics import patch
 from joblib import parallel_config
-from PIL import Image
 from urllib3.exceptions import HTTPError
 from .data import channels, fit, read_channel, scale_bits
 from .labels import class_index, class_plan, classes as class_names, join_labels, label_matrix, parse_labels, read_labels

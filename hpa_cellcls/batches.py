@@ -37,7 +37,7 @@ def cell_targets(table: pd.DataFrame, # of a store of cells
     targets = label_matrix(column).astype(np.float32)
     return targets, np.repeat(targets.any(1, keepdims=True).astype(np.float32), len(classes), axis=1)
 
-# %% ../nbs/03c_batches.ipynb #b3b2a1c4
+# %% ../nbs/03c_batches.ipynb #b1837fc8
 target_columns = [f't{k}' for k in range(len(classes))]
 
 def write_targets(ws: str|Path, # workspace
@@ -57,7 +57,7 @@ def read_targets(ws: str|Path, # workspace
                 ) -> tuple: # targets and weights, both cells x 19
     "Targets for the cells of a store; a cell that the table does not know has weight 0."
     if labels in ('single', 'copied'): return cell_targets(table, labels)
-    path = existing(Path(ws)/'labels'/f'{labels}.parquet', f'table of targets (--labels takes single, copied, or what `pseudolabel` wrote)')
+    path = existing(Path(ws)/'labels'/f'{labels}.parquet', 'table of targets (--labels takes single, copied, or what `pseudolabel` wrote)')
     found = table[['id', 'number']].merge(pq.read_table(path).to_pandas(), 'left', ['id', 'number'])
     targets = found[target_columns].to_numpy(np.float32)
     return np.nan_to_num(targets), np.isfinite(targets)*found.weight.fillna(0).to_numpy(np.float32)[:, None]

@@ -8,7 +8,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/bench.html.md"""
 __all__ = ['races', 'duel', 'race', 'cut_by_slices', 'cut_by_dilation', 'cutting', 'PNGFolder', 'Memmap', 'reading',
            'cutting_stage', 'training', 'bench']
 
-# %% ../nbs/10_bench.ipynb #bc144e31
+# %% ../nbs/10_bench.ipynb #121e6e93
 import os
 from contextlib import redirect_stdout
 from io import StringIO
@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
 import cv2, numpy as np, pandas as pd
 from scipy import ndimage
-from .crops import cut, cut_cell, measure_cells, window
-from .data import channels, index, write_masks
+from .crops import cut, cut_cell, measure_cells
+from .data import channels, index
 from .stage import Outcome, UserError, write_table
 from .store import CellStore, write_shard
 from .synth import make_field, synth
@@ -243,7 +243,7 @@ def training(repeats=5, size=1):
             rows.append(_row(f'learn, {arch}, 128 px, our steps against torch\'s defaults in 32 bits', 'cells/s', timed, 64))
     return rows
 
-# %% ../nbs/10_bench.ipynb #1710a99e
+# %% ../nbs/10_bench.ipynb #cc6cf136
 def bench(what: str, # speed: how fast each part is, against another way; accuracy: how well each system tells cells of generated fields
           dest: str='bench', # folder for the table
           only: str='', # speed: some of the races, by name: cutting, reading, ...
@@ -252,7 +252,7 @@ def bench(what: str, # speed: how fast each part is, against another way; accura
           systems: str='', # accuracy: S1, S1-shifted, S2, S3, S4, copy, best, oracle (all of them), best-1round, best-norefit
           regimes: str='low,medium,high', # accuracy: how many of a field's cells fail to show its labels
           seeds: str='0', # accuracy: of the fields; 0, 1, 2 are for choosing, so give others for a figure to believe
-          budget: str='small', # accuracy: small (10 minutes on 4 cores) or large (half an hour a seed)
+          budget: str='small', # accuracy: small (15 minutes on 4 cores) or large (half an hour a seed)
           device: str='cpu', # accuracy: cpu, cuda, mps
           n_jobs: int=None, # accuracy: systems at a time (all cores)
          ) -> Outcome: # its note is the table

@@ -7,16 +7,16 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/best.html.md"""
 # %% auto #0
 __all__ = ['run_best', 'last_of']
 
-# %% ../nbs/09b_best.ipynb #ed3e4131
+# %% ../nbs/09b_best.ipynb #5d5fb3ea
 from pathlib import Path
 from .chain import refine
 from .crops import cut
 from .inference import predict
-from .segmentation import segment
+from .segmentation import with_masks
 from .stage import Outcome
 from .train import train
 
-# %% ../nbs/09b_best.ipynb #56c80914
+# %% ../nbs/09b_best.ipynb #f8a62a97
 def run_best(ws: str, # workspace with fields.csv
              others: str='', # folder of images or workspace to predict; none
              name: str='best', # of the model; the one it is made from is NAME-copied
@@ -34,7 +34,7 @@ def run_best(ws: str, # workspace with fields.csv
              n_jobs: int=None, # processes (all cores)
             ) -> Outcome: # of the last step
     "Ours: copied labels, the share of them that is true, and cells that vouch for each other."
-    steps = [segment(ws, n_jobs=n_jobs), cut(ws, side=side, frame=frame, n_jobs=n_jobs),
+    steps = [with_masks(ws, n_jobs), cut(ws, side=side, frame=frame, n_jobs=n_jobs),
              train(ws, f'{name}-copied', labels='copied', arch=arch, init=init, epochs=epochs, fold=fold, keep='last', seed=seed, device=device, threads=threads),
              refine(ws, f'{name}-copied', name, device=device, threads=threads)]
     if others: steps.append(predict(others, str(Path(ws)/'models'/name), name=name, alone=alone, views=views, device=device, threads=threads, n_jobs=n_jobs))

@@ -6,22 +6,21 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/cells_by_image.html.md"""
 
 # %% auto #0
 __all__ = ['published_settings', 'small_mask', 'alone', 'field_views', 'whole_probabilities', 'reach', 'windows',
-           'window_probabilities', 'crop_probabilities', 'predict_cells_by_image', 'with_masks', 'run_s3']
+           'window_probabilities', 'crop_probabilities', 'predict_cells_by_image', 'run_s3']
 
-# %% ../nbs/07a_cells_by_image.ipynb #dec3a576
-import math
+# %% ../nbs/07a_cells_by_image.ipynb #a9070948
 from pathlib import Path
 import cv2, numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from .crops import cut_cell, measure_cells
-from .data import channels as all_channels, field_files, fit, read_field, read_fields, read_masks
+from .data import channels as all_channels, field_files, read_field, read_fields, read_masks
 from .batches import using_threads
-from .image_level import (Member, _square, _train, as_planes, field_probabilities, judged_note, load_members, made_of, parse_views, predict_both, predict_images,
-                                     seen_as, settings_of, shortened, workspace_of)
+from .image_level import (Member, _square, _train, as_planes, field_answers, judged_note, load_members, made_of, parse_views, predict_both, said_of_fields,
+                                     seen_as, settings_of, shortened)
+from .inference import workspace_of
 from .labels import classes
 from .models import Network, compute_device, computing
-from .segmentation import segment
-from .stage import Outcome, Record, UserError, run_stage
+from .stage import Outcome, UserError, run_stage
 from .submission import prediction_columns, probability_columns, submit, write_predictions
 
 # %% ../nbs/07a_cells_by_image.ipynb #b28f32d9
@@ -152,30 +151,31 @@ def crop_probabilities(m: Member, # a network and its normalisation
         out.append(torch.stack([m.network(seen_as(x, v)).float().sigmoid() for v in views]).mean(0))
     return torch.cat(out)
 
-# %% ../nbs/07a_cells_by_image.ipynb #c25d1dcf
+# %% ../nbs/07a_cells_by_image.ipynb #4ff2f2fa
 def _say(m, image, cells, rows, how, batch, device):
     "Probabilities of the cells of a field by one network."
     views, numbers = parse_views(how['views']), rows['number'].tolist()
-    if how['way'] == 'image':
-        x = m.prepare(torch.from_numpy(as_planes(image, m.planes, m.size))[None].to(device))
-        return field_probabilities(m.network, x, views).expand(len(rows), -1)
     if how['way'] == 'crop': return crop_probabilities(m, image, cells, rows, views, batch, device)
     kw = dict(keep=how['keep'], batch=batch)
     fn = window_probabilities if how['local'][m.name] else whole_probabilities
     if fn is window_probabilities: kw |= dict(stride=how['local'][m.name], margin=how['margin'])
     return torch.stack([fn(m, x, mask, numbers, **kw) for x, mask in field_views(m, image, cells, views, device)]).mean(0)
 
-def _cells_of(field, masks, members, how, batch, device):
-    "The rows of a field's cells, with probabilities."
+def _cells_of(field, masks, said, *asked):
+    "The rows of a field's cells, with probabilities: those said of the field, or those of each cell."
     if not masks.exists(): raise UserError(f'{masks}: is not there; run `hpa_cellcls segment` first.')
-    image, (nuclei, cells) = read_field(field), read_masks(masks)
+    nuclei, cells = read_masks(masks)
+    rows = measure_cells(nuclei, cells).assign(id=field['id'], height=cells.shape[0], width=cells.shape[1])
+    if not len(rows): return []
+    p = [said]*len(rows) if said else shortened(_ask_cells(read_field(field), masks, cells, rows, *asked))
+    table = pd.concat([rows, pd.DataFrame(p, columns=probability_columns)], axis=1)
+    return table[list(prediction_columns)].to_numpy(dtype=object).tolist()
+
+def _ask_cells(image, masks, cells, rows, members, how, batch, device):
+    "Probabilities of the cells of a field, in the mean over networks."
     shape = next(iter(image.values())).shape
     if cells.shape != shape: raise UserError(f'{masks}: its masks have the shape {cells.shape}, the field {shape}; segment it again.')
-    rows = measure_cells(nuclei, cells).assign(id=field['id'], height=shape[0], width=shape[1])
-    if not len(rows): return []
-    with computing(device): p = sum(m.share*_say(m, image, cells, rows, how, batch, device).cpu().numpy() for m in members).clip(0, 1)
-    table = pd.concat([rows, pd.DataFrame(shortened(p), columns=probability_columns)], axis=1)
-    return table[list(prediction_columns)].to_numpy(dtype=object).tolist()
+    with computing(device): return sum(m.share*_say(m, image, cells, rows, how, batch, device).cpu().numpy() for m in members).clip(0, 1)
 
 # %% ../nbs/07a_cells_by_image.ipynb #85a44d38
 def _local(members, windows):
@@ -193,7 +193,7 @@ def _scales_fit(members, how):
     odd = [m.name for m in members if how['local'][m.name] and 32 % how['local'][m.name]]
     return how | dict(local=how['local'] | {k: 0 for k in odd})
 
-# %% ../nbs/07a_cells_by_image.ipynb #c025ec12
+# %% ../nbs/07a_cells_by_image.ipynb #6e129152
 def predict_cells_by_image(ws: str, # workspace with fields.csv and masks
                            models: str, # names of models of whole fields, or of folds NAME_0, NAME_1, ..., separated by commas
                            name: str='', # of the predictions: WS/predictions/NAME.parquet (the names of the models)
@@ -216,16 +216,21 @@ def predict_cells_by_image(ws: str, # workspace with fields.csv and masks
     parse_views(views)
     members = load_members(trained_in or ws, models, weights, device)
     how = dict(way=way, keep=keep, views=views, margin=margin, models=made_of(trained_in or ws, members))
-    with using_threads(threads): return _predict(Path(ws), name, members, _scales_fit(members, how | dict(local=_local(members, windows))), batch, device, progress)
+    with using_threads(threads):
+        said = said_of_fields(field_answers(ws, members, name, views, home=trained_in, batch=batch, device=device, progress=progress)) if way == 'image' else ({}, {})
+        if way == 'field': how = _scales_fit(members, how | dict(local=_local(members, windows)))
+        return _predict(Path(ws), name, members, how, said, batch, device, progress)
 
-# %% ../nbs/07a_cells_by_image.ipynb #6855715d
-def _predict(ws, name, members, how, batch, device, progress):
+# %% ../nbs/07a_cells_by_image.ipynb #f83d016e
+def _predict(ws, name, members, how, said, batch, device, progress):
     "Predict all fields, in parts of eight, and write the table."
     rows, masks, folder = read_fields(ws).to_dict('records'), ws/'masks', ws/'predictions'
     def part_of(fields):
         done, failed = [], {}
         for f in fields:
-            try: done += _cells_of(f, masks/f'{f["id"]}.tif', members, how, batch, device)
+            try:
+                if why := said[1].get(f['id']): raise UserError(why)
+                done += _cells_of(f, masks/f'{f["id"]}.tif', said[0].get(f['id']), members, how, batch, device)
             except UserError as e: failed[f['id']] = str(e)
         return dict(cells=done, failed=failed)
     out = run_stage(part_of, {f'part-{i//8:05d}': rows[i:i + 8] for i in range(0, len(rows), 8)}, folder/f'{name}.cells', 'predict_cells_by_image',
@@ -236,15 +241,6 @@ def _predict(ws, name, members, how, batch, device, progress):
     file = write_predictions(folder/f'{name}.parquet', table, how | dict(models={m.name: m.share for m in members}))
     return Outcome('predict_cells_by_image', table.groupby('id').size().map(lambda n: dict(cells=int(n))).to_dict(), failed | out.failed, out.skipped,
                    f'{len(table)} cells in {file}.')
-
-# %% ../nbs/07a_cells_by_image.ipynb #e8fc45c5
-def with_masks(ws: str|Path, # workspace
-               n_jobs: int=None, # processes (all cores)
-              ) -> Outcome: # the fields that could not be segmented
-    "Segment what is not segmented yet, unless the masks came from elsewhere."
-    folder = Path(ws)/'masks'
-    ours = (folder/'segment.json').exists() and Record(folder, 'segment').params == dict(segmenter='watershed', diameter=None)
-    return segment(ws, n_jobs=n_jobs) if ours or not any(folder.glob('*.tif')) else Outcome('segment', {}, {})
 
 # %% ../nbs/07a_cells_by_image.ipynb #bda8a22c
 def run_s3(ws: str, # workspace with fields.csv

@@ -10,13 +10,13 @@ __all__ = ['stains', 'channels', 'read_pixels', 'scale_bits', 'fit', 'parse_orde
            'write_fields', 'read_fields', 'field_files', 'index', 'plot_fields', 'channel_stats', 'plot_intensities',
            'stats']
 
-# %% ../nbs/00_data.ipynb #8f64a99c
+# %% ../nbs/00_data.ipynb #4dd1bbcf
 import gzip, io, re
 from pathlib import Path
 import cv2, numpy as np, pandas as pd, tifffile
 from PIL import Image
 from .labels import (class_plan, class_table, classes, co_occurrence, field_weights, label_columns, labels_per_field, make_folds,
-                                negative, parse_labels, plot_classes, plot_co_occurrence, plot_plan, read_labels)
+                                parse_labels, plot_classes, plot_co_occurrence, plot_plan, read_labels)
 from .stage import Outcome, UserError, existing, run_stage, write_bytes, write_table
 
 # %% ../nbs/00_data.ipynb #4eb66e5e

@@ -7,7 +7,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/report.html.md"""
 # %% auto #0
 __all__ = ['sizes', 'judge', 'run_s1', 'demo']
 
-# %% ../nbs/11_report.ipynb #9c268af0
+# %% ../nbs/11_report.ipynb #86dcebf7
 from pathlib import Path
 from time import perf_counter
 import numpy as np, pandas as pd
@@ -18,8 +18,8 @@ from .data import index
 from .inference import predict
 from .labels import join_labels
 from .page import report
-from .score import f1, mean_ap, score
-from .segmentation import segment
+from .score import calibration_error, f1, mean_ap, score
+from .segmentation import segment, with_masks
 from .stage import Outcome, UserError, check, write_table
 from .submission import probability_columns, read_predictions, submit
 from .synth import synth
@@ -27,20 +27,20 @@ from .train import train
 from .train_full import train_full
 from .validation import cell_truth
 
-# %% ../nbs/11_report.ipynb #3e64e770
+# %% ../nbs/11_report.ipynb #9dbf4221
 def judge(ws: str|Path, # workspace with masks and predictions
           name: str, # of the predictions
           truth: str|Path, # folder `truth` of generated fields
-         ) -> dict: # mAP and F1 of cells, mAP of the competition, how many cells were judged
+         ) -> dict: # cells judged, their mAP, F1 and calibration error, mAP of the competition
     "How well predictions for generated fields are."
     table, _ = read_predictions(Path(ws)/'predictions'/f'{name}.parquet')
     true, known = cell_truth(ws, table, str(Path(truth)/'cells.csv'))
     p = table[list(probability_columns)].to_numpy()[known]
     submit(str(ws), name, str(Path(ws)/f'submission-{name}.csv'), progress=False)
     result = score(str(Path(truth)/'solution.csv'), str(Path(ws)/f'submission-{name}.csv'))
-    return dict(cells=int(known.sum()), cell_mAP=mean_ap(true[known], p), cell_F1=f1(true[known], p > .5), competition_mAP=result.mAP)
+    return dict(cells=int(known.sum()), cell_mAP=mean_ap(true[known], p), cell_F1=f1(true[known], p > .5), ECE=calibration_error(true[known], p), competition_mAP=result.mAP)
 
-# %% ../nbs/11_report.ipynb #3934b549
+# %% ../nbs/11_report.ipynb #6ea79b20
 def run_s1(ws: str, # workspace with fields.csv
            others: str='', # folder of images or workspace to predict; none
            name: str='s1', # of the model after the second stage; that of the first is NAME-first
@@ -59,7 +59,7 @@ def run_s1(ws: str, # workspace with fields.csv
            n_jobs: int=None, # processes (all cores)
           ) -> Outcome: # of the last step
     "S1: cells of single-label images, then pseudo-labels; then predictions."
-    steps = [segment(ws, n_jobs=n_jobs), cut(ws, side=side, frame=frame, n_jobs=n_jobs),
+    steps = [with_masks(ws, n_jobs), cut(ws, side=side, frame=frame, n_jobs=n_jobs),
              train(ws, f'{name}-first', arch=arch, init=init, epochs=epochs, fold=fold, seed=seed, device=device),
              train_full(ws, f'{name}-first', name, rounds, rule, epochs=more, fold=fold, seed=seed, device=device)]
     if others: steps.append(predict(others, str(Path(ws)/'models'/name), name=name, views=views, device=device, n_jobs=n_jobs))

@@ -10,16 +10,16 @@ __all__ = ['parse_planes', 'plane_channels', 'as_planes', 'read_planes', 'sample
            'shortened', 'FieldBook', 'normal', 'train_images', 'settings_of', 'find_rate', 'search_decay',
            'parse_views', 'seen_as', 'split_tiles', 'join_tiles', 'field_probabilities', 'family', 'judged_fields',
            'found_weights', 'Member', 'load_members', 'made_of', 'class_thresholds', 'write_image_labels', 'read_ahead',
-           'read_image_predictions', 'predict_images', 'workspace_of', 'image_scores', 'scores_note', 'judged_note',
-           'run_s2', 'predict_both']
+           'field_answers', 'said_of_fields', 'read_image_predictions', 'predict_images', 'image_scores', 'scores_note',
+           'judged_note', 'run_s2', 'predict_both']
 
-# %% ../nbs/07_image_level.ipynb #b58ff057
+# %% ../nbs/07_image_level.ipynb #84fed866
 import inspect, math, tempfile
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from zlib import crc32
-import cv2, numpy as np, pandas as pd, time, torch
+import numpy as np, pandas as pd, time, torch
 import torch.nn.functional as F
 from .batches import CellLoader, Prepare, ahead, as_float, cell_targets, pixel_statistics, turned, using_threads
 from fastai.callback.core import Callback
@@ -27,11 +27,12 @@ from fastai.data.block import DataBlock, TransformBlock
 from fastai.data.transforms import FuncSplitter, Normalize
 from fastai.vision.core import TensorImage
 from .data import channels as all_channels, field_files, fit, read_field, read_fields
-from .inference import _workspace, fields_to_predict
+from .inference import workspace_of
 from .labels import classes, label_matrix
 from .losses import make_loss
 from .models import compute_device, computing, load_model, to_device
 from .score import best_thresholds, decide, f1, fit_thresholds, mean_ap, ratio_thresholds
+from .segmentation import with_masks
 from .stage import Outcome, Record, UserError, existing, fingerprint, run_stage, stamp, write_table
 from .store import CellStore, write_manifest, write_shard
 from .submission import probability_columns
@@ -595,11 +596,34 @@ def _ask(fields, members, how, batch, device):
     if kept: flush()
     return dict(fields=done, failed=failed)
 
-# %% ../nbs/07_image_level.ipynb #68a3eced
+# %% ../nbs/07_image_level.ipynb #e24d242e
+def field_answers(ws: str|Path, # workspace with fields.csv
+                  members: list, # from `load_members`
+                  name: str, # of the predictions
+                  views: str='identity', # see `parse_views`
+                  reduce: str='mean', # over the views: mean or max
+                  tiles: int=1, # along a side
+                  join: str='max', # over the tiles: max or mean
+                  home: str='', # workspace with the models (WS)
+                  batch: int=16, # fields at once
+                  device: torch.device='cpu', # to compute on
+                  progress: bool=True, # a progress bar, unless it is switched off
+                 ) -> Outcome: # its parts: id -> probabilities, and what failed
+    "What networks say of all fields, asked once and kept in WS/predictions/NAME.images."
+    rows, how = read_fields(ws).to_dict('records'), dict(views=views, reduce=reduce, tiles=tiles, join=join)
+    return run_stage(lambda part: _ask(part, members, how, batch, device), {f'part-{i//64:05d}': rows[i:i + 64] for i in range(0, len(rows), 64)}, Path(ws)/'predictions'/f'{name}.images',
+                     'predict_images', how | dict(models=made_of(home or ws, members)), inputs=lambda part: [p for f in part for p in field_files(f)], n_jobs=1, progress=progress)
+
+def said_of_fields(out: Outcome, # from `field_answers`
+                  ) -> tuple: # id -> probabilities; id -> what is wrong with a field
+    "The answers of all parts."
+    return tuple({k: v for r in out.results.values() for k, v in r[kind].items()} for kind in ('fields', 'failed'))
+
+# %% ../nbs/07_image_level.ipynb #f3507191
 def _write_images(ws, name, out, models, members, thresholds, dest, sample, home):
     "The table of probabilities, and the file of labels."
-    said = {k: p for r in out.results.values() for k, p in r['fields'].items()}
-    failed = {k: (e, '') for r in out.results.values() for k, e in r['failed'].items()}
+    said, failed = said_of_fields(out)
+    failed = {k: (e, '') for k, e in failed.items()}
     p = np.array([*said.values()]).reshape(-1, len(classes))
     shares = [sum(m.share for m in members if m.name in {f.name for f in family(home, n.strip())}) for n in models.split(',')]
     given = decide(p, class_thresholds(home, models, shares, thresholds, p))
@@ -616,7 +640,7 @@ def read_image_predictions(ws: str|Path, # workspace
     "Probabilities of whole fields."
     return pd.read_csv(existing(Path(ws)/'predictions'/f'{name}.images.csv', 'predictions of whole fields'), dtype=dict(id=str))
 
-# %% ../nbs/07_image_level.ipynb #1f118dd7
+# %% ../nbs/07_image_level.ipynb #804e9ef7
 def predict_images(ws: str, # workspace with fields.csv
                    models: str, # names of models, or of folds NAME_0, NAME_1, ..., separated by commas
                    name: str='', # of the predictions: WS/predictions/NAME.images.csv (the names of the models)
@@ -636,23 +660,13 @@ def predict_images(ws: str, # workspace with fields.csv
                   ) -> Outcome: # its note says where the files are
     "Predict the labels of whole fields, into WS/predictions."
     name, device, home = name or models.replace(',', '+'), compute_device(device or None), trained_in or ws
-    members, how = load_members(home, models, weights, device), dict(views=views, reduce=reduce, tiles=tiles, join=join)
+    members = load_members(home, models, weights, device)
     parse_views(views), join_tiles(torch.zeros(1, 1), 1, join)
     class_thresholds(home, models, [1]*len(models.split(',')), thresholds, np.zeros((1, len(classes))))
-    rows, folder = read_fields(ws).to_dict('records'), Path(ws)/'predictions'
-    with using_threads(threads):
-        out = run_stage(lambda part: _ask(part, members, how, batch, device), {f'part-{i//64:05d}': rows[i:i + 64] for i in range(0, len(rows), 64)}, folder/f'{name}.images',
-                        'predict_images', how | dict(models=made_of(home, members)), inputs=lambda part: [p for f in part for p in field_files(f)], n_jobs=1, progress=progress)
+    with using_threads(threads): out = field_answers(ws, members, name, views, reduce, tiles, join, home, batch, device, progress)
     return _write_images(ws, name, out, models, members, thresholds, dest, sample, home)
 
-# %% ../nbs/07_image_level.ipynb #991897fd
-def workspace_of(source: str|Path, # workspace, or folder of images
-                 n_jobs: int=None, # processes (all cores)
-                ) -> tuple: # its path, and the fields that cannot be used
-    "The workspace for some fields; that of a folder F of images is F_ws."
-    ws = _workspace(source, '')
-    return str(ws), fields_to_predict(source, ws, n_jobs=n_jobs)[1]
-
+# %% ../nbs/07_image_level.ipynb #5a2758af
 def image_scores(ws: str|Path, # workspace with labels
                  name: str, # of the predictions
                  labels: str|Path='', # file of labels (WS/predictions/NAME.labels.csv)
@@ -731,7 +745,7 @@ def _found(ws, name, s, lr, decays, try_epochs, folds, n_jobs, device):
     if 'found' not in record.entries(): record.add('found', _search(ws, name, s, lr, decays, try_epochs, folds, n_jobs, device), [])
     return record.entries()['found']['result']
 
-# %% ../nbs/07_image_level.ipynb #bc144de9
+# %% ../nbs/07_image_level.ipynb #54e13c71
 def predict_both(ws: str, # workspace with the models
                  others: str, # folder of images or workspace to predict; WS if empty
                  models: str, # names of models or families, separated by commas
@@ -749,7 +763,7 @@ def predict_both(ws: str, # workspace with the models
                  **options # of `predict_cells_by_image`
                 ) -> Outcome: # its note says where the files are, and how well others with labels are told
     "Fields, then their cells."
-    from hpa_cellcls.cells_by_image import predict_cells_by_image, with_masks
+    from hpa_cellcls.cells_by_image import predict_cells_by_image
     at, failed = workspace_of(others, n_jobs) if others else (ws, {})
     said = dict(views=views, weights=weights, trained_in=ws, batch=batch, device=device, threads=threads)
     out = predict_images(at, models, name, thresholds=thresholds, dest=dest, sample=sample, **said)

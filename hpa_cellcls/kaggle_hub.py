@@ -12,9 +12,9 @@ __all__ = ['competition', 'lacking', 'reads', 'views', 'follows', 'client', 'ask
            'notebook_commands', 'parse_options', 'option_cell', 'convert', 'kernel_metadata', 'sources', 'push',
            'sound', 'remote_outputs', 'watch', 'kaggle']
 
-# %% ../nbs/12_kaggle.ipynb #7d4ef69c
+# %% ../nbs/12_kaggle.ipynb #6d8488e1
 import inspect, io, json, os, re, shlex, shutil, subprocess, sys, tempfile, time
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from fnmatch import fnmatch
 from importlib import import_module
 from pathlib import Path
@@ -500,24 +500,22 @@ def show_targets(ws: str|Path, # workspace
     rows = store.table.candidates.str.contains('|', regex=False).to_numpy().nonzero()[0]
     return plot_targets(store, rows[::max(1, len(rows)//n)][:n], read_targets(ws, store.table, name)[0])
 
-# %% ../nbs/12_kaggle.ipynb #b7f8074b
+# %% ../nbs/12_kaggle.ipynb #8753d928
 def notebook_commands(path: str|Path, # notebook
                      ) -> tuple: # module, names of its commands, the notebook's cells
-    "Which commands a notebook exports."
+    "Which commands of `hpa_cellcls` a notebook exports."
+    from hpa_cellcls.cli import commands
     cells = json.loads(existing(path, 'notebook').read_text(encoding='utf-8'))['cells']
     source = [''.join(c['source']) for c in cells]
     module = next((m[1] for s in source if (m := re.search(r'^#\| *default_exp +(\S+)', s, re.M))), None)
     if not module: raise UserError(f'{path}: exports no module (it has no `#| default_exp`); push one of the numbered notebooks of stages.')
     exported = '\n'.join(s for s in source if re.match(r'#\| *export', s))
-    names = re.findall(r'^def ([a-z]\w*)\(', exported, re.M)
-    functions = {n: getattr(import_module(f'hpa_cellcls.{module}'), n) for n in names}
-    names = [n for n, f in functions.items() if _returns_outcome(f) and next(iter(inspect.signature(f).parameters), '') in _first_arguments]
+    functions = {n: getattr(import_module(f'hpa_cellcls.{module}'), n) for n in re.findall(r'^def ([a-z]\w*)\(', exported, re.M) if commands.get(n) == module}
+    names = [n for n, f in functions.items() if next(iter(inspect.signature(f).parameters), '') in _first_arguments]
     if not names: raise UserError(f'{path}: exports no command, so there is nothing that a kernel could run; push one of the notebooks of stages.')
     return module, names, cells
 
 _first_arguments = dict(ws='ws', source='ws', folder='images(part, n_fields, size, n_jobs)', dest="working('fields')")
-
-def _returns_outcome(f): return getattr(f, '__annotations__', {}).get('return') is Outcome
 
 # %% ../nbs/12_kaggle.ipynb #46de9d22
 def parse_options(text: str, # such as "epochs=4 arch=resnet18"

@@ -12,7 +12,7 @@ __all__ = ['published', 'activations', 'boosters', 'tiles', 'join_tiles', 'CamNe
            'Steps', 'as_steps', 'fit_booster', 'combine', 'map_cells', 'calibrate_cam', 'load_calibration',
            'predict_cam', 'add_images', 'run_s4']
 
-# %% ../nbs/08_puzzlecam.ipynb #aa4fadfe
+# %% ../nbs/08_puzzlecam.ipynb #cf0b2aa8
 import io, json, time
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,15 +25,15 @@ from fastai.callback.core import Callback
 from fastai.optimizer import OptimWrapper
 from fastcore.basics import patch
 from .crops import cell_labels, measure_cells
-from .data import channels as all_channels, composite, field_files, read_field, read_fields, read_masks
+from .data import channels as all_channels, field_files, read_field, read_fields, read_masks
 from .image_level import family, predict_images, read_image_predictions
-from .inference import _workspace, fields_to_predict
+from .inference import workspace_of
 from .labels import classes, label_matrix
 from .losses import Focal, Loss, known_part
 from .models import (_as_map, _bare, _body, _card, _create, _other_classes, _published_body, _refill, _widen, compute_device, computing,
                                 to_device)
 from .score import mean_ap
-from .segmentation import segment
+from .segmentation import with_masks
 from .stage import Outcome, Record, UserError, existing, fingerprint, run_stage, stamp, write_bytes, write_table, write_text
 from .store import CellStore, write_manifest, write_shard
 from .submission import prediction_columns, probability_columns, read_predictions, submit, write_predictions
@@ -694,19 +694,7 @@ def _say_of_fields(ws, target, images, name, device):
     predict_images(target, ','.join(names), f'{name}-fields', weights=','.join(map(str, shares)), thresholds='.5', device=device)
     return read_image_predictions(target, f'{name}-fields')
 
-# %% ../nbs/08_puzzlecam.ipynb #db6fb175
-def _masks(ws, n_jobs):
-    "Masks where there are none yet; those made in another way stay as they are."
-    known = Record(Path(ws)/'masks', 'segment').params if (Path(ws)/'masks').exists() else dict(segmenter='watershed', diameter=None)
-    return segment(ws, n_jobs=n_jobs).failed if known == dict(segmenter='watershed', diameter=None) else {}
-
-def _target(ws, others, n_jobs):
-    "The workspace to predict, and what failed on the way there."
-    if not others: return ws, {}
-    target = _workspace(others, '')
-    _, failed = fields_to_predict(others, target, n_jobs=n_jobs)
-    return target, failed | _masks(target, n_jobs)
-
+# %% ../nbs/08_puzzlecam.ipynb #ec51e2d6
 def _possible(ws, images, **how):
     "Refuse what cannot be done before anything is trained."
     known = dict(mapping=('both', 'sigmoid', 'booster', 'pooled'), pool=('sum', 'mean'), booster=boosters)
@@ -727,7 +715,7 @@ def _mean_of_s4(ws, target, name, models, tables, images, share, device):
     path = write_predictions(Path(target)/'predictions'/f'{name}.parquet', mean, dict(system='S4', models=models, images=images))
     return f'{len(mean)} cells in {path.name}, the mean of {len(models)}' + (f', with {images}.' if images else '.')
 
-# %% ../nbs/08_puzzlecam.ipynb #f51fb148
+# %% ../nbs/08_puzzlecam.ipynb #26843f0b
 def run_s4(ws: str, # workspace with fields.csv
            others: str='', # folder of images or workspace to predict; the workspace itself
            name: str='s4', # of the predictions: predictions/NAME.parquet
@@ -757,8 +745,9 @@ def run_s4(ws: str, # workspace with fields.csv
           ) -> Outcome: # its note says where the predictions are
     "The system of the 21st place: train, calibrate and predict with Puzzle-CAM, and average the networks."
     _possible(ws, images, mapping=mapping, pool=pool, booster=booster)
-    models, tables, failed = [f'{name}-{a.strip()}' for a in archs.split(',')], [], _masks(ws, n_jobs)
-    target, wrong = _target(ws, others, n_jobs)
+    models, tables, failed = [f'{name}-{a.strip()}' for a in archs.split(',')], [], with_masks(ws, n_jobs).failed
+    target, wrong = workspace_of(others, n_jobs) if others else (ws, {})
+    if others: wrong = wrong | with_masks(target, n_jobs).failed
     s = dict(size=size, stride=stride, epochs=epochs, init=init, lr=lr, schedule=schedule, batch=batch, alpha=alpha, fold=fold, keep=keep, seed=seed)
     for model, arch in zip(models, archs.split(',')):
         table, bad = _one_of_s4(ws, target, model, arch.strip(), s, mapping, dict(scales=scales, pool=pool, booster=booster, weight=weight), device, n_jobs)

@@ -6,9 +6,9 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/segmentation.html.md"""
 
 # %% auto #0
 __all__ = ['segmenters', 'as_unit', 'resized', 'typical_diameter', 'find_nuclei', 'largest_pieces', 'border_labels', 'cytoplasm',
-           'grow_cells', 'enlarge', 'Watershed', 'overlaps', 'make_segmenter', 'segment']
+           'grow_cells', 'enlarge', 'Watershed', 'overlaps', 'make_segmenter', 'segment', 'with_masks']
 
-# %% ../nbs/01_segmentation.ipynb #01123da5
+# %% ../nbs/01_segmentation.ipynb #a73ee699
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -19,7 +19,7 @@ from skimage.filters import threshold_otsu
 from skimage.measure import label as measure_label
 from skimage.segmentation import watershed
 from .data import field_files, read_field, read_fields, write_masks
-from .stage import Outcome, UserError, run_stage
+from .stage import Outcome, Record, UserError, run_stage
 
 # %% ../nbs/01_segmentation.ipynb #9e3ee7ef
 def as_unit(pixels: np.ndarray, # one channel: 8- or 16-bit, or float from 0 to 1
@@ -284,3 +284,12 @@ def segment(ws: str, # workspace with fields.csv
     n = [r['cells'] for r in out.results.values()]
     if n: out.note = f'{sum(n)} cells, {sum(r["at_border"] for r in out.results.values())} of them at the border; a field has {min(n)} to {max(n)}.'
     return out
+
+# %% ../nbs/01_segmentation.ipynb #e8fc45c5
+def with_masks(ws: str|Path, # workspace
+               n_jobs: int=None, # processes (all cores)
+              ) -> Outcome: # the fields that could not be segmented
+    "Segment what is not segmented yet, unless the masks came from elsewhere."
+    folder = Path(ws)/'masks'
+    ours = (folder/'segment.json').exists() and Record(folder, 'segment').params == dict(segmenter='watershed', diameter=None)
+    return segment(ws, n_jobs=n_jobs) if ours or not any(folder.glob('*.tif')) else Outcome('segment', {}, {})

@@ -9,7 +9,7 @@ __all__ = ['shares', 'kinds', 'patterns', 'photons', 'label_sets', 'draw_labels'
            'draw_culture', 'outlines', 'streams', 'draw_style', 'Scene', 'Cell', 'grow_cell', 'worms', 'draw_red',
            'draw_blue', 'draw_yellow', 'pattern', 'expose', 'image_labels', 'Field', 'make_field', 'synth']
 
-# %% ../nbs/00a_synth.ipynb #4aaa88b0
+# %% ../nbs/00a_synth.ipynb #e8174d5d
 import string
 import cv2, numpy as np, pandas as pd
 from dataclasses import dataclass
@@ -18,7 +18,8 @@ from pathlib import Path
 from statistics import NormalDist
 from types import SimpleNamespace
 from fastcore.basics import patch
-from .data import channels, classes, negative, write_masks
+from .data import channels, write_masks
+from .labels import classes, negative
 from .stage import Outcome, UserError, run_stage, write_bytes, write_table
 from .submission import truth_object
 

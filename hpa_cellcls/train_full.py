@@ -7,10 +7,9 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/train_full.html.md"""
 # %% auto #0
 __all__ = ['train_full']
 
-# %% ../nbs/05_train_full.ipynb #a0f36bcc
+# %% ../nbs/05_train_full.ipynb #500523d7
 import time
 from pathlib import Path
-import pandas as pd
 from .many import alone
 from .pseudolabel import pseudolabel
 from .stage import Outcome, UserError, existing
