@@ -7,8 +7,8 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/cli.html.md"""
 # %% auto #0
 __all__ = ['commands', 'systems', 'overview', 'run', 'main']
 
-# %% ../nbs/13_cli.ipynb #d8e26208
-import ast, difflib, inspect, re, sys, traceback
+# %% ../nbs/13_cli.ipynb #d361f062
+import ast, difflib, inspect, os, re, sys, traceback
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -81,7 +81,7 @@ def _any_fastcore(parser, function):
         for other in ('-', '_'): known.setdefault('--' + re.sub('[-_]', other, option[2:]), action)
     return parser
 
-# %% ../nbs/13_cli.ipynb #1b4d96ec
+# %% ../nbs/13_cli.ipynb #3a0cb533
 def main(args: list=None, # what was typed after `hpa_cellcls`; `None` takes it from the process
         ) -> int: # exit status
     "Entry point of the console script."
@@ -91,7 +91,9 @@ def main(args: list=None, # what was typed after `hpa_cellcls`; `None` takes it 
     if name in ('--help', '-h'): return print(overview()) or 0
     if name == '--version': return print(__version__) or 0
     if name not in commands: return _complain(f'{name!r} is no command{_near(name)}; `hpa_cellcls --help` lists them.')
-    try: return _run(name, rest, debug)
+    try:
+        if name != 'train' and 'WORLD_SIZE' in os.environ: import_module('hpa_cellcls.many').alone(name)
+        return _run(name, rest, debug)
     except SystemExit as e: return e.code or 0
     except KeyboardInterrupt:
         print(file=sys.stderr)

@@ -6,15 +6,16 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/dpn_unet.html.md"""
 
 # %% auto #0
 __all__ = ['weight_files', 'zenodo', 'DPNUnet', 'read_pickled', 'load_published', 'find_weights', 'fetch_weights', 'label_cell',
-           'label_nuclei', 'CellSegmentator', 'DPNSegmenter', 'HPACellSegSegmenter']
+           'label_cell_plainly', 'label_nuclei', 'CellSegmentator', 'DPNSegmenter', 'HPACellSegSegmenter']
 
-# %% ../nbs/01a_dpn_unet.ipynb #a39c6ec5
-import importlib, pickle, re, sys
+# %% ../nbs/01a_dpn_unet.ipynb #df3fa2f4
+import importlib, inspect, pickle, re, sys
 from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 import cv2, numpy as np, torch
 from scipy import ndimage as ndi
+from skimage import filters, measure, morphology, segmentation
 from skimage.segmentation import watershed
 from torch import nn
 from fastcore.basics import patch
@@ -341,6 +342,33 @@ def label_cell(nuclei_pred: np.ndarray, # three probability maps of nuclei, uint
     cells = _cells(nuclei, cell_pred, k, scale/coarse)
     own = _label(((cells > 0) & (nuclei > 0)).astype(np.uint8), 2500*(scale/coarse)**2, connectivity=8) > 0
     return _enlarge(cells*own, coarse), _enlarge(cells, coarse)
+
+# %% ../nbs/01a_dpn_unet.ipynb #c645e26a
+_recent = 'max_size' in inspect.signature(morphology.remove_small_objects).parameters
+
+def _larger(objects, most): return morphology.remove_small_objects(objects, **dict(max_size=most) if _recent else dict(min_size=most + 1))
+def _filled(mask, most): return morphology.remove_small_holes(mask, **dict(max_size=most) if _recent else dict(area_threshold=most + 1))
+
+def label_cell_plainly(nuclei_pred: np.ndarray, # height x width x 3, uint8: nothing, border, nucleus
+                       cell_pred: np.ndarray, # the same of cells
+                      ) -> tuple: # label images of nuclei and cells
+    "What the official `label_cell` computes, step by step, with scikit-image."
+    def fill(labels):
+        inside = labels*~segmentation.find_boundaries(labels) > 0
+        return ndi.label(ndi.binary_fill_holes(inside))[0]
+    nucleus, border, cell = nuclei_pred[..., 2]/255, cell_pred[..., 1]/255 > .05, cell_pred[..., 2]/255
+    free = 1 - (nuclei_pred[..., 1] + cell_pred[..., 1])/255 > .05
+    seeds = ndi.label(_larger(nucleus*free > .4 - .25, 499), output=np.uint32)[0]
+    mask = _larger(_filled(nucleus > .4, 999), 7).astype(np.uint8)
+    nuclei = segmentation.watershed(mask, seeds, mask=mask, watershed_line=True)
+    nuclei = measure.label(_larger(nuclei, 2499))
+    region = (cell > max(.22, filters.threshold_otsu(cell)*.5)).astype(np.int8)
+    cells = _larger(segmentation.watershed(-cell, nuclei, mask=region), 5499)
+    cells = fill(morphology.closing(cells.astype(np.uint16), morphology.disk(6)))
+    cells = fill(segmentation.watershed(-cell, cells, mask=(cells > 0) | border))
+    cells = measure.label(_larger(measure.label(cells > 0), 5499)).astype(np.uint16)
+    own = _larger(measure.label((cells > 0)*nuclei > 0), 2499) > 0
+    return cells*own, cells
 
 # %% ../nbs/01a_dpn_unet.ipynb #85207f0c
 def label_nuclei(nuclei_pred: np.ndarray, # three probability maps of nuclei, uint8 or float 0..1

@@ -7,12 +7,12 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/puzzlecam.html.md"""
 # %% auto #0
 __all__ = ['published', 'activations', 'boosters', 'tiles', 'join_tiles', 'CamNetwork', 'reconstruction', 'PuzzleLoss',
            'alpha_at', 'Ramp', 'as_square', 'shrink', 'load_cam', 'find_model', 'rate_at', 'AsPublished', 'cam_plan',
-           'train_cam', 'FieldMaps', 'field_maps', 'plot_activation', 'share_inside', 'planted', 'planted_share',
-           'planted_shares', 'fit_cells', 'pool_cells', 'read_cam', 'load_reading', 'raw_values', 'standardise',
-           'Steps', 'as_steps', 'fit_booster', 'combine', 'map_cells', 'calibrate_cam', 'load_calibration',
-           'predict_cam', 'add_images', 'run_s4']
+           'train_cam', 'FieldMaps', 'field_maps', 'plot_activation', 'share_inside', 'planted', 'Planted',
+           'see_planted', 'planted_shares', 'plot_planted', 'fit_cells', 'pool_cells', 'read_cam', 'load_reading',
+           'raw_values', 'standardise', 'Steps', 'as_steps', 'fit_booster', 'combine', 'map_cells', 'calibrate_cam',
+           'load_calibration', 'predict_cam', 'add_images', 'run_s4']
 
-# %% ../nbs/08_puzzlecam.ipynb #cf0b2aa8
+# %% ../nbs/08_puzzlecam.ipynb #3bfc2e42
 import io, json, time
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,7 +25,7 @@ from fastai.callback.core import Callback
 from fastai.optimizer import OptimWrapper
 from fastcore.basics import patch
 from .crops import cell_labels, measure_cells
-from .data import channels as all_channels, field_files, read_field, read_fields, read_masks
+from .data import channels as all_channels, composite, field_files, read_field, read_fields, read_masks
 from .image_level import family, predict_images, read_image_predictions
 from .inference import workspace_of
 from .labels import classes, label_matrix
@@ -380,7 +380,7 @@ def field_maps(network: CamNetwork, # in eval mode
     active, plain, logits = map(sum, zip(*out))
     return FieldMaps(active*3/len(scales), plain/len(scales), (logits/len(scales)).sigmoid())
 
-# %% ../nbs/08_puzzlecam.ipynb #7717a0f5
+# %% ../nbs/08_puzzlecam.ipynb #6f916d94
 def plot_activation(image: dict, # channel -> height x width, 8-bit
                     maps: np.ndarray, # height x width: activation for one class
                     ax, # of matplotlib
@@ -389,7 +389,8 @@ def plot_activation(image: dict, # channel -> height x width, 8-bit
     "A class map over the protein of its field."
     green = np.clip(image['green']/max(40, np.percentile(image['green'], 99.5)), 0, 1)
     ax.imshow(green, cmap='gray', vmax=1.2)
-    ax.imshow(maps, cmap='inferno', alpha=.55*np.clip(maps/max(1e-6, maps.max()), 0, 1), vmin=0)
+    top = max(1e-6, maps.max())
+    ax.imshow(maps, cmap='inferno', alpha=.55*np.clip(maps/top, 0, 1), vmin=0, vmax=top)
     ax.set_title(title, fontsize=6.5)
     ax.axis('off')
 
@@ -401,7 +402,7 @@ def share_inside(maps: np.ndarray, # height x width: activation for one class
     active = np.clip(maps, 0, None)
     return float(active[place].sum()/active.sum()) if active.any() else float('nan')
 
-# %% ../nbs/08_puzzlecam.ipynb #f9a18694
+# %% ../nbs/08_puzzlecam.ipynb #c8420c42
 def planted(seed: int, # of generated fields
             index: int, # of the field
             k: int, # its only class
@@ -413,20 +414,32 @@ def planted(seed: int, # of generated fields
     showing = np.isin(clean.cells, [j + 1 for j, labels in enumerate(clean.cell_labels) if k in labels])
     peak = np.zeros(clean.cells.max() + 1)
     np.maximum.at(peak, clean.cells.ravel(), clean.image['green'].ravel())
-    return showing & (clean.image['green'] > .4*peak[clean.cells])
+    usual = np.median(peak[np.unique(clean.cells[showing])]) if showing.any() else 0
+    return showing & (clean.image['green'] > .4*np.maximum(peak, usual)[clean.cells])
 
-def planted_share(network: CamNetwork, # in eval mode
-                  about: dict, # what was said about it
-                  k: int, # the only class of the field
-                  index: int, # of the field
-                  seed: int=9, # of generated fields
-                  near: int=0, # pixels around the structures that count as well
-                 ) -> dict: # share of the field that the structures cover, of the activation inside, and the field's probability
-    "How much of the activation for a class falls into its structures, in a generated field."
-    image = as_square(make_field(seed, index, size=about['side'], labels=(k,)).image, about['side'], network.config['channels'])
-    seen = field_maps(network, Prepare(about['mean'], about['std'])(torch.from_numpy(image)[None]))
+@dataclass
+class Planted:
+    "A generated field with one class, and what a network sees of it."
+    image: dict # channel -> pixels
+    active: np.ndarray # activation for the class
+    place: np.ndarray # where its structures are, boolean
+    probability: float # of the field
+
+    def shares(self): return dict(covers=self.place.mean(), inside=share_inside(self.active, self.place), probability=self.probability)
+
+def see_planted(network: CamNetwork, # in eval mode
+                about: dict, # what was said about it
+                k: int, # the only class of the field
+                index: int, # of the field
+                seed: int=9, # of generated fields
+                near: int=0, # pixels around the structures that count as well
+               ) -> Planted: # the field, the map and the place
+    "Let a network look at a generated field with one class."
+    image = make_field(seed, index, size=about['side'], labels=(k,)).image
+    x = torch.from_numpy(as_square(image, about['side'], network.config['channels']))[None]
+    seen = field_maps(network, Prepare(about['mean'], about['std'])(x))
     place = cv2.dilate(planted(seed, index, k, about['side']).view(np.uint8), np.ones((2*near + 1,)*2)) > 0
-    return dict(covers=place.mean(), inside=share_inside(seen.active[0, k].numpy(), place), probability=float(seen.probability[0, k]))
+    return Planted(image, seen.active[0, k].numpy(), place, float(seen.probability[0, k]))
 
 def planted_shares(folder: str|Path, # of a model
                    only: list=tuple(range(len(classes))), # classes
@@ -435,9 +448,28 @@ def planted_shares(folder: str|Path, # of a model
                   ) -> pd.DataFrame: # a row for each class; times is inside / covers
     "How much of a model's activation falls into the structures of each class, in new generated fields."
     model = load_cam(folder)
-    rows = [dict(label=classes[k]) | planted_share(*model, k, 100*k + i, near=near) for k in only for i in range(fields)]
+    rows = [dict(label=classes[k]) | see_planted(*model, k, 100*k + i, near=near).shares() for k in only for i in range(fields)]
     mean = pd.DataFrame(rows).groupby('label', sort=False).mean()
     return mean.assign(times=mean.inside/mean.covers)
+
+def plot_planted(folder: str|Path, # of a model
+                 only: list=tuple(range(len(classes))), # classes
+                 columns: int=5, # fields side by side
+                ): # a matplotlib figure
+    "For each class a new generated field, and below it the map of the class, with the planted structures outlined."
+    import matplotlib.pyplot as plt
+    model, lines = load_cam(folder), -(-len(only)//columns)
+    fig, axs = plt.subplots(2*lines, columns, figsize=(9, 2*lines*(9/columns + .2)), dpi=80, squeeze=False, layout='constrained')
+    for ax in axs.flat: ax.axis('off')
+    for i, k in enumerate(only):
+        above, below = axs[2*(i//columns), i % columns], axs[2*(i//columns) + 1, i % columns]
+        seen = see_planted(*model, k, 100*k)
+        above.imshow(composite(seen.image, gain=1.5)), above.set_title(classes[k].split(' and ')[0], fontsize=6.5)
+        s = seen.shares()
+        plot_activation(seen.image, seen.active, below, f'{s["inside"]:.0%} of it in {s["covers"]:.1%} of the field' if s['inside'] >= 0 else 'nothing active')
+        below.contour(seen.place, [.5], colors='cyan', linewidths=.4)
+    plt.close(fig)
+    return fig
 
 # %% ../nbs/08_puzzlecam.ipynb #a91bb679
 def fit_cells(cells: np.ndarray, # label image of the field in its own size

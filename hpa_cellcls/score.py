@@ -6,9 +6,10 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/score.html.md"""
 
 # %% auto #0
 __all__ = ['least_overlap', 'precision_recall', 'average_precision', 'class_ap', 'mean_ap', 'f1', 'calibration_error', 'decide',
-           'best_thresholds', 'soft_f1', 'fit_thresholds', 'ratio_thresholds', 'match', 'score_field', 'Score', 'score']
+           'best_thresholds', 'soft_f1', 'fit_thresholds', 'ratio_thresholds', 'match', 'score_field', 'Score', 'score',
+           'score_by_pixels']
 
-# %% ../nbs/06b_score.ipynb #75d21939
+# %% ../nbs/06b_score.ipynb #17189b62
 from array import array
 from dataclasses import dataclass, field
 from json import dumps
@@ -18,7 +19,7 @@ from pycocotools import mask as coco
 from scipy.optimize import minimize_scalar
 from .labels import classes
 from .stage import UserError, write_text
-from .submission import Objects, Rows, read_objects
+from .submission import Objects, Rows, decode_mask, read_objects
 
 # %% ../nbs/06b_score.ipynb #80588205
 def precision_recall(truth: np.ndarray, # whether each is right
@@ -308,3 +309,30 @@ def curves(self: Score,
     fig.supxlabel('recall', fontsize=9); fig.supylabel('precision', fontsize=9); fig.suptitle(title, fontsize=10)
     fig.tight_layout()
     return fig
+
+# %% ../nbs/06b_score.ipynb #f9fdbc17
+def score_by_pixels(solution: dict, # id -> list of (class, whether a group, mask as text)
+                    submission: dict, # id -> list of (class, score, mask as text)
+                    verified: str='all19', # see `score`
+                    shape: tuple=(20, 20), # of all fields
+                   ) -> np.ndarray: # AP of each class
+    "The same score, with every mask unfolded: slow, and easy to read."
+    ranked, n_truth = [[] for _ in classes], np.zeros(19, int)
+    for key, truth in solution.items():
+        truth = [(k, group, decode_mask(text, *shape)) for k, group, text in truth]
+        found = [(k, s, decode_mask(text, *shape)) for k, s, text in submission[key]]
+        for k in range(19):
+            mine = sorted([(s, m) for c, s, m in found if c == k and m.any()], key=lambda o: -o[0])
+            cells, groups = ([m for c, g, m in truth if c == k and g == wanted and m.any()] for wanted in (False, True))
+            n_truth[k] += len(cells) + len(groups)
+            if not truth or (verified == 'gtonly' and k not in {c for c, *_ in truth}): continue
+            used, hit_groups = set(), {}
+            for s, m in mine:
+                iou = [(m & o).sum()/(m | o).sum() for o in cells]
+                if iou and max(iou) >= .6 and np.argmax(iou) not in used:
+                    used.add(np.argmax(iou)); ranked[k].append((s, True)); continue
+                own = [(m & o).sum()/m.sum() for o in groups]
+                if own and max(own) >= .6: hit_groups.setdefault(np.argmax(own), s)
+                else: ranked[k].append((s, False))
+            ranked[k] += [(s, True) for s in hit_groups.values()]
+    return np.array([average_precision(*zip(*[(r, s) for s, r in o]), n) if o else (0. if n else np.nan) for o, n in zip(ranked, n_truth)])
