@@ -402,7 +402,7 @@ def share_inside(maps: np.ndarray, # height x width: activation for one class
     active = np.clip(maps, 0, None)
     return float(active[place].sum()/active.sum()) if active.any() else float('nan')
 
-# %% ../nbs/08_puzzlecam.ipynb #c8420c42
+# %% ../nbs/08_puzzlecam.ipynb #c1c88f23
 def planted(seed: int, # of generated fields
             index: int, # of the field
             k: int, # its only class
@@ -441,6 +441,7 @@ def see_planted(network: CamNetwork, # in eval mode
     place = cv2.dilate(planted(seed, index, k, about['side']).view(np.uint8), np.ones((2*near + 1,)*2)) > 0
     return Planted(image, seen.active[0, k].numpy(), place, float(seen.probability[0, k]))
 
+# %% ../nbs/08_puzzlecam.ipynb #0f4b7b2d
 def planted_shares(folder: str|Path, # of a model
                    only: list=tuple(range(len(classes))), # classes
                    fields: int=3, # generated fields of each
