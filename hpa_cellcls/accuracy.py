@@ -373,11 +373,11 @@ def _chosen(names, places, seeds, budget):
     wanted = {*names, *(after[n] for n in names if n in after)}
     return [n for n in systems if n in wanted], places, numbers
 
-# %% ../nbs/10a_accuracy.ipynb #87b53b76
+# %% ../nbs/10a_accuracy.ipynb #e9858657
 def accuracy(systems: str='', # separated by commas; S1, S1-shifted, S2, S3, S4, copy, best, oracle if empty
              regimes: str='low,medium,high', # how many of a field's cells fail to show its labels
              seeds: str='0', # of the fields; 0, 1, 2 are for choosing, so give others for a figure to believe
-             budget: str='small', # small (15 minutes on 4 cores) or large (half an hour a seed)
+             budget: str='small', # small (an hour of processor time a seed) or large (longer)
              dest: str='bench', # folder for everything
              device: str='cpu', # cpu, cuda, mps
              n_jobs: int=None, # systems at a time (all cores)

@@ -329,7 +329,7 @@ def scoring(repeats=5, size=1):
         timed = duel(lambda: score(*files), lambda: score_by_pixels(there, found, shape=(side, side)), min(repeats, 5), process_time)
     return [_row(f'score {n} fields of {side} px, {sum(map(len, found.values()))} rows, against unfolded masks', 'CPU s', timed)]
 
-# %% ../nbs/10_bench.ipynb #cc6cf136
+# %% ../nbs/10_bench.ipynb #bfeac12e
 def bench(what: str, # speed: how fast each part is, against another way; accuracy: how well each system tells cells of generated fields
           dest: str='bench', # folder for the table
           only: str='', # speed: some of the races, by name: cutting, reading, ...
@@ -338,7 +338,7 @@ def bench(what: str, # speed: how fast each part is, against another way; accura
           systems: str='', # accuracy: S1, S1-shifted, S2, S3, S4, copy, best, oracle (all of them), best-1round, best-norefit
           regimes: str='low,medium,high', # accuracy: how many of a field's cells fail to show its labels
           seeds: str='0', # accuracy: of the fields; 0, 1, 2 are for choosing, so give others for a figure to believe
-          budget: str='small', # accuracy: small (15 minutes on 4 cores) or large (half an hour a seed)
+          budget: str='small', # accuracy: small (an hour of processor time a seed) or large (longer)
           device: str='cpu', # accuracy: cpu, cuda, mps
           n_jobs: int=None, # accuracy: systems at a time (all cores)
          ) -> Outcome: # its note is the table

@@ -10,8 +10,9 @@ __all__ = ['stains', 'channels', 'read_pixels', 'scale_bits', 'fit', 'parse_orde
            'write_fields', 'read_fields', 'field_files', 'index', 'plot_fields', 'channel_stats', 'plot_intensities',
            'stats']
 
-# %% ../nbs/00_data.ipynb #4dd1bbcf
+# %% ../nbs/00_data.ipynb #d80d4390
 import gzip, io, re
+from functools import cache
 from pathlib import Path
 import cv2, numpy as np, pandas as pd, tifffile
 from PIL import Image
@@ -200,7 +201,7 @@ def perceptual_hash(pixels: np.ndarray, # one channel
     waves = cv2.dct(small)[:8, :8].ravel()
     return int.from_bytes(np.packbits(waves > np.median(waves)).tobytes(), 'big')
 
-# %% ../nbs/00_data.ipynb #390a9266
+# %% ../nbs/00_data.ipynb #05b65031
 def duplicate_groups(hashes: np.ndarray, # fields x channels, unsigned 64-bit
                      limit: int=12, # most bits that may differ, in each channel
                     ) -> np.ndarray: # a group number for every field
@@ -219,10 +220,12 @@ def duplicate_groups(hashes: np.ndarray, # fields x channels, unsigned 64-bit
 
 def _counted(x):
     "How many bits are set in unsigned 64-bit numbers, from a table for each 16 of them."
-    n = _counts[x.view(np.uint16)]
+    n = _counts()[x.view(np.uint16)]
     return n[..., ::4] + n[..., 1::4] + n[..., 2::4] + n[..., 3::4]
 
-_counts = np.array([i.bit_count() for i in range(2**16)], np.uint8)
+@cache
+def _counts(): return np.array([i.bit_count() for i in range(2**16)], np.uint8)
+
 _bits = getattr(np, 'bitwise_count', _counted)
 
 # %% ../nbs/00_data.ipynb #9c612dba

@@ -7,7 +7,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/puzzlecam.html.md"""
 # %% auto #0
 __all__ = ['published', 'activations', 'boosters', 'tiles', 'join_tiles', 'CamNetwork', 'reconstruction', 'PuzzleLoss',
            'alpha_at', 'Ramp', 'as_square', 'shrink', 'load_cam', 'find_model', 'rate_at', 'AsPublished', 'cam_plan',
-           'train_cam', 'FieldMaps', 'field_maps', 'plot_activation', 'share_inside', 'planted', 'Planted',
+           'train_cam', 'FieldMaps', 'field_maps', 'plot_activation', 'plot_maps', 'share_inside', 'planted', 'Planted',
            'see_planted', 'planted_shares', 'plot_planted', 'fit_cells', 'pool_cells', 'read_cam', 'load_reading',
            'raw_values', 'standardise', 'Steps', 'as_steps', 'fit_booster', 'combine', 'map_cells', 'calibrate_cam',
            'load_calibration', 'predict_cam', 'add_images', 'run_s4']
@@ -380,7 +380,7 @@ def field_maps(network: CamNetwork, # in eval mode
     active, plain, logits = map(sum, zip(*out))
     return FieldMaps(active*3/len(scales), plain/len(scales), (logits/len(scales)).sigmoid())
 
-# %% ../nbs/08_puzzlecam.ipynb #6f916d94
+# %% ../nbs/08_puzzlecam.ipynb #66941e22
 def plot_activation(image: dict, # channel -> height x width, 8-bit
                     maps: np.ndarray, # height x width: activation for one class
                     ax, # of matplotlib
@@ -393,6 +393,26 @@ def plot_activation(image: dict, # channel -> height x width, 8-bit
     ax.imshow(maps, cmap='inferno', alpha=.55*np.clip(maps/top, 0, 1), vmin=0, vmax=top)
     ax.set_title(title, fontsize=6.5)
     ax.axis('off')
+
+def plot_maps(images: list, # of dicts, channel -> height x width, 8-bit
+              maps: list, # of activations for one class of each
+              labels: list, # these classes
+              titles: list, # above the maps
+              places: list=(), # boolean, outlined in the maps
+              columns: int=5, # fields side by side
+             ): # a matplotlib figure
+    "Fields, and below each the map of its class over its green channel."
+    import matplotlib.pyplot as plt
+    lines = -(-len(labels)//columns)
+    fig, axs = plt.subplots(2*lines, columns, figsize=(9, 2*lines*(9/columns + .2)), dpi=80, squeeze=False, layout='constrained')
+    for ax in axs.flat: ax.axis('off')
+    for i, (image, m, k, title) in enumerate(zip(images, maps, labels, titles)):
+        above, below = axs[2*(i//columns), i % columns], axs[2*(i//columns) + 1, i % columns]
+        above.imshow(composite(image, gain=1.5)), above.set_title(classes[k].split(' and ')[0], fontsize=6.5)
+        plot_activation(image, m, below, title)
+        if len(places): below.contour(places[i], [.5], colors='cyan', linewidths=.4)
+    plt.close(fig)
+    return fig
 
 # %% ../nbs/08_puzzlecam.ipynb #5787ee6c
 def share_inside(maps: np.ndarray, # height x width: activation for one class
@@ -441,7 +461,7 @@ def see_planted(network: CamNetwork, # in eval mode
     place = cv2.dilate(planted(seed, index, k, about['side']).view(np.uint8), np.ones((2*near + 1,)*2)) > 0
     return Planted(image, seen.active[0, k].numpy(), place, float(seen.probability[0, k]))
 
-# %% ../nbs/08_puzzlecam.ipynb #0f4b7b2d
+# %% ../nbs/08_puzzlecam.ipynb #b876f60b
 def planted_shares(folder: str|Path, # of a model
                    only: list=tuple(range(len(classes))), # classes
                    fields: int=3, # generated fields of each
@@ -458,19 +478,10 @@ def plot_planted(folder: str|Path, # of a model
                  columns: int=5, # fields side by side
                 ): # a matplotlib figure
     "For each class a new generated field, and below it the map of the class, with the planted structures outlined."
-    import matplotlib.pyplot as plt
-    model, lines = load_cam(folder), -(-len(only)//columns)
-    fig, axs = plt.subplots(2*lines, columns, figsize=(9, 2*lines*(9/columns + .2)), dpi=80, squeeze=False, layout='constrained')
-    for ax in axs.flat: ax.axis('off')
-    for i, k in enumerate(only):
-        above, below = axs[2*(i//columns), i % columns], axs[2*(i//columns) + 1, i % columns]
-        seen = see_planted(*model, k, 100*k)
-        above.imshow(composite(seen.image, gain=1.5)), above.set_title(classes[k].split(' and ')[0], fontsize=6.5)
-        s = seen.shares()
-        plot_activation(seen.image, seen.active, below, f'{s["inside"]:.0%} of it in {s["covers"]:.1%} of the field' if s['inside'] >= 0 else 'nothing active')
-        below.contour(seen.place, [.5], colors='cyan', linewidths=.4)
-    plt.close(fig)
-    return fig
+    model = load_cam(folder)
+    seen = [see_planted(*model, k, 100*k) for k in only]
+    titles = [f'{s["inside"]:.0%} of it in {s["covers"]:.1%} of the field' if s['inside'] >= 0 else 'nothing active' for s in (p.shares() for p in seen)]
+    return plot_maps(*zip(*((p.image, p.active) for p in seen)), only, titles, [p.place for p in seen], columns)
 
 # %% ../nbs/08_puzzlecam.ipynb #a91bb679
 def fit_cells(cells: np.ndarray, # label image of the field in its own size
