@@ -22,7 +22,7 @@ from .chain import true_shares
 from .labels import classes, label_matrix
 from .stage import Outcome, UserError, run_stage, write_bytes, write_table, write_text
 
-# %% ../nbs/10a_accuracy.ipynb #c8984933
+# %% ../nbs/10a_accuracy.ipynb #a4e0b274
 @dataclass(frozen=True)
 class Budget:
     "How much there is to learn from, and how long."
@@ -32,19 +32,20 @@ class Budget:
     passes: int # crops through the network and back
     side: int # pixels of a crop
     whole: int # side of a field for systems that learn from whole fields
+    away: float=8/512 # that crops keep from other cells, see `cut`
 
     def epochs(self,
                n: int, # crops, or fields, of an epoch
                side: int=0, # of what is passed (a crop's)
                share: float=1, # of the effort
-               times: int=1, # that each pixel passes in an epoch
+               times: float=1, # that each pixel passes in an epoch
               ) -> int: # at least 1
         "How often all are seen."
         return max(1, round(share*self.passes*self.side**2/(max(n, 1)*(side or self.side)**2*times)))
 
 budgets = dict(tiny=Budget(24, 10, 256, 200, 64, 64), small=Budget(300, 100, 512, 48_000, 96, 192), large=Budget(1000, 300, 512, 84_000, 96, 256))
 
-# %% ../nbs/10a_accuracy.ipynb #a0a24a9c
+# %% ../nbs/10a_accuracy.ipynb #2fcb04d9
 regimes = 'low', 'medium', 'high'
 
 @dataclass
@@ -84,7 +85,7 @@ def prepare(contest: Contest, # what is wanted
         done(synth(home/data, n, plan.pixels, seed, contest.regime, n_jobs=n_jobs))
         done(index(home/data, ws, n_jobs=n_jobs))
         done(segment(ws, n_jobs=n_jobs))
-    done(cut(contest.ws, side=plan.side, frame='fixed', n_jobs=n_jobs))
+    done(cut(contest.ws, side=plan.side, frame='fixed', away=plan.away, n_jobs=n_jobs))
     return contest
 
 # %% ../nbs/10a_accuracy.ipynb #557b9df2
@@ -165,13 +166,19 @@ def vouching(ws: str|Path, # workspace
     network, about = load_model(Path(ws)/'models'/first)
     save_model(Path(ws)/'models'/name, network, about | dict(rates=np.round(rates, 5).tolist(), shares=shares.round(5).to_dict('list'), sure=[[1.]*len(classes), [0.]*len(classes)]))
 
-# %% ../nbs/10a_accuracy.ipynb #c3249214
+# %% ../nbs/10a_accuracy.ipynb #e44a5e71
 def _learn(contest, name, labels, n):
     "The training that ours, `copy` and `oracle` share, on so many cells; what it said of them."
     from hpa_cellcls.train import train
-    _told(train(contest.ws, f'{name}-first', labels=labels, epochs=contest.plan.epochs(n), fold='0', keep='last', seed=contest.seed, device=contest.device))
+    _told(train(contest.ws, f'{name}-first', labels=labels, **_long(contest.plan, n), fold='0', keep='last', seed=contest.seed, device=contest.device))
     told = pd.read_parquet(Path(contest.ws)/'models'/f'{name}-first'/'told.parquet')
     return told.merge(contest.cells[['id', 'number', 'candidates']], on=['id', 'number'])
+
+def _long(plan, n):
+    "Epochs of growing crops for the effort of a plan."
+    from hpa_cellcls.best import growing
+    sizes = growing(plan.side)
+    return dict(sizes=sizes, epochs=plan.epochs(n, times=np.mean([(int(s)/plan.side)**2 for s in sizes.split(',')])))
 
 def _read_both(contest, name, model):
     "Predictions with the evidence of the field, then without."
@@ -192,7 +199,7 @@ def _copy(contest, name):
 @system('best')
 def _best(contest, name):
     plan = contest.plan
-    _call('best', contest, name=name, side=plan.side, epochs=plan.epochs(len(contest.cells)), fold='0')
+    _call('best', contest, name=name, side=plan.side, **_long(plan, len(contest.cells)), fold='0')
     yield from _read_both(contest, name, name)
 
 @system('oracle')
@@ -208,18 +215,18 @@ def _oracle(contest, name):
     vouching(contest.ws, f'{name}-first', name, true.mean(0), true_shares(true, label_matrix(cells.candidates) > 0, cells.id.to_numpy()))
     yield from _read_both(contest, name, name)
 
-# %% ../nbs/10a_accuracy.ipynb #e2e4063f
-ablations = {'best-1round': dict(rounds=1), 'best-norefit': dict(steps=0)}
+# %% ../nbs/10a_accuracy.ipynb #6d18f75a
+ablations = {'best-1round': dict(rounds=1), 'best-norefit': dict(steps=0), 'best-norevise': dict(first='copy-first')}
 
 def _without(options):
-    "Ours, with other parameters of `refine`."
+    "Ours, with other parameters of `refine`; or from the network that only ever learned copied labels."
     def enter(contest, name):
         from hpa_cellcls.chain import refine
-        _told(refine(contest.ws, 'best-copied', name, device=contest.device, **options))
+        _told(refine(contest.ws, name=name, device=contest.device, **dict(first='best-copied') | options))
         yield from _read_both(contest, name, name)
     return enter
 
-for _name, _options in ablations.items(): system(_name, needs='best')(_without(_options))
+for _name, _options in ablations.items(): system(_name, needs='copy' if 'first' in _options else 'best')(_without(_options))
 
 # %% ../nbs/10a_accuracy.ipynb #07db9c0c
 def used_memory() -> float: # megabytes

@@ -71,7 +71,7 @@ def cut_out(pixels: np.ndarray, # height x width
     out[a - y0:a - y0 + inside.shape[0], b - x0:b - x0 + inside.shape[1]] = inside
     return out
 
-# %% ../nbs/02_crops.ipynb #5fa7a823
+# %% ../nbs/02_crops.ipynb #cfd70d3d
 def cut_cell(image: dict, # channel -> height x width, 8-bit
              cells: np.ndarray, # label image
              cell: pd.Series|dict, # a row of `measure_cells`
@@ -80,24 +80,33 @@ def cut_cell(image: dict, # channel -> height x width, 8-bit
              frame: str='fit', # fit, fixed or squash
              margin: float=.05, # around the box, as a share of its longer side
              span: float=.4, # side of the fixed window, as a share of the field's longer side
+             away: float=0, # from other cells, as a share of the field's longer side: what is nearer to them goes, too (masked only)
              only: tuple=channels, # channels of the crop, in their order
             ) -> np.ndarray: # channels x side x side, 8-bit
     "One cell."
     box = window(cell, cells.shape, frame, margin, span)
     parts = [cut_out(image[c], box) if c in image else np.zeros((box[2] - box[0], box[3] - box[1]), np.uint8) for c in only]
     if keep != 'all':
-        shown = _shown(cut_out(cells, box), int(cell['number']), keep, cell['pieces'])
+        shown = _shown(cells, box, int(cell['number']), keep, cell['pieces'], round(away*max(cells.shape)))
         parts = [cv2.bitwise_and(p, shown) for p in parts]
     way = cv2.INTER_AREA if max(parts[0].shape) > side else cv2.INTER_LINEAR
     crop = cv2.resize(cv2.merge(parts), (side, side), interpolation=way)
     return np.ascontiguousarray(crop.reshape(side, side, len(only)).transpose(2, 0, 1))
 
-def _shown(part, number, keep, pieces):
+def _shown(cells, box, number, keep, pieces, away):
     "255 for the pixels of a window that stay, 0 for the others."
+    part = cut_out(cells, box)
     own = (part == number).view(np.uint8)
     if pieces > 1: own = _largest(own)
     if keep == 'neighbours': own = own | (part == 0)
+    elif away: own = own & (_distance(cells, box, number, away) > away)
     return own*np.uint8(255)
+
+def _distance(cells, box, number, away):
+    "How far it is from each pixel of a window to the nearest of another cell, which may lie outside."
+    around = cut_out(cells, np.add(box, (-away, -away, away, away)))
+    none = ((around == 0) | (around == number)).view(np.uint8)
+    return cv2.distanceTransform(none, cv2.DIST_L2, 5)[away:-away, away:-away]
 
 # %% ../nbs/02_crops.ipynb #abcdfa1e
 def cell_labels(field: dict, # a row of the table of fields
@@ -133,19 +142,20 @@ def _cut_part(item):
     files = [write_shard(path, pd.concat(rows, ignore_index=True), crops, how)] if crops else []
     return dict(cells=len(crops), failed=failed, files=files)
 
-# %% ../nbs/02_crops.ipynb #16853b8c
+# %% ../nbs/02_crops.ipynb #dd06f64b
 def cut(ws: str, # workspace with fields.csv and masks
         side: int=128, # pixels of a crop, 64 to 512
         keep: str='masked', # what stays: masked (the cell alone), neighbours (all but other cells), all
         frame: str='fit', # fit (box and margin, proportions kept), fixed (same scale for all), squash (box pulled to a square)
         margin: float=.05, # around the box, as a share of its longer side
         span: float=.4, # side of the fixed window, as a share of the field's longer side
+        away: float=0, # from other cells, as a share of the field's longer side: what is nearer to them goes, too
         only: str='red,green,blue,yellow', # channels of the crops
         fields_per_shard: int=64, # fields that make one shard
         n_jobs: int=None, # processes (all cores)
        ) -> Outcome: # cells of each shard, and the fields that failed
     "Cut every cell out of its field, into WS/cells."
-    how = _checked(dict(side=side, keep=keep, frame=frame, margin=margin, span=span, only=[c.strip() for c in only.split(',')]))
+    how = _checked(dict(side=side, keep=keep, frame=frame, margin=margin, span=span, away=away, only=[c.strip() for c in only.split(',')]))
     fields, dest, masks = read_fields(ws).to_dict('records'), Path(ws)/'cells', Path(ws)/'masks'
     chunks = [fields[i:i + fields_per_shard] for i in range(0, len(fields), fields_per_shard)]
     items = {f'part-{i:05d}': (c, dest/f'part-{i:05d}.arrow', masks, how) for i,c in enumerate(chunks)}
@@ -159,12 +169,13 @@ def _cut_inputs(item):
     fields, _, masks, _ = item
     return [path for f in fields for path in [*field_files(f), masks/f'{f["id"]}.tif']]
 
-# %% ../nbs/02_crops.ipynb #918228f3
+# %% ../nbs/02_crops.ipynb #23a5067b
 def _checked(how):
     "The way of cutting, when it is one."
     if not 64 <= how['side'] <= 512: raise UserError(f'--side {how["side"]}: a crop has 64 to 512 pixels.')
     for key, known in dict(keep=('masked', 'neighbours', 'all'), frame=('fit', 'fixed', 'squash')).items():
         if how[key] not in known: raise UserError(f'--{key} {how[key]}: is unknown; there are {", ".join(known)}.')
+    if not 0 <= how['away'] <= .1 or (how['away'] and how['keep'] != 'masked'): raise UserError(f'--away {how["away"]}: is a share of the field from 0 to .1, and goes with --keep masked.')
     bad = [c for c in how['only'] if c not in channels]
     if bad: raise UserError(f'--only {",".join(how["only"])}: {bad[0]!r} is no channel; there are {", ".join(channels)}.')
     return how

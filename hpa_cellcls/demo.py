@@ -7,11 +7,11 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/report.html.md"""
 # %% auto #0
 __all__ = ['sizes', 'judge', 'run_s1', 'demo']
 
-# %% ../nbs/11_report.ipynb #86dcebf7
+# %% ../nbs/11_report.ipynb #109d07b0
 from pathlib import Path
 from time import perf_counter
 import numpy as np, pandas as pd
-from .best import last_of
+from .best import growing, last_of
 from .chain import refine
 from .crops import cut
 from .data import index
@@ -40,12 +40,13 @@ def judge(ws: str|Path, # workspace with masks and predictions
     result = score(str(Path(truth)/'solution.csv'), str(Path(ws)/f'submission-{name}.csv'))
     return dict(cells=int(known.sum()), cell_mAP=mean_ap(true[known], p), cell_F1=f1(true[known], p > .5), ECE=calibration_error(true[known], p), competition_mAP=result.mAP)
 
-# %% ../nbs/11_report.ipynb #6ea79b20
+# %% ../nbs/11_report.ipynb #c9a5c7cd
 def run_s1(ws: str, # workspace with fields.csv
            others: str='', # folder of images or workspace to predict; none
            name: str='s1', # of the model after the second stage; that of the first is NAME-first
            side: int=96, # pixels of a crop
            frame: str='fixed', # see `cut`
+           away: float=8/512, # see `cut`
            arch: str='small', # network: small, or any of timm's
            init: str='', # begin with: nothing, imagenet, a model, a published checkpoint
            epochs: int=16, # of the first stage
@@ -59,16 +60,16 @@ def run_s1(ws: str, # workspace with fields.csv
            n_jobs: int=None, # processes (all cores)
           ) -> Outcome: # of the last step
     "S1: cells of single-label images, then pseudo-labels; then predictions."
-    steps = [with_masks(ws, n_jobs), cut(ws, side=side, frame=frame, n_jobs=n_jobs),
+    steps = [with_masks(ws, n_jobs), cut(ws, side=side, frame=frame, away=away, n_jobs=n_jobs),
              train(ws, f'{name}-first', arch=arch, init=init, epochs=epochs, fold=fold, seed=seed, device=device),
              train_full(ws, f'{name}-first', name, rounds, rule, epochs=more, fold=fold, seed=seed, device=device)]
     if others: steps.append(predict(others, str(Path(ws)/'models'/name), name=name, views=views, device=device, n_jobs=n_jobs))
     return last_of(steps)
 
-# %% ../nbs/11_report.ipynb #dc6da62f
+# %% ../nbs/11_report.ipynb #d3a4a1d4
 sizes = dict(tiny=dict(fields=24, others=6, pixels=256, epochs=(1, 1, 1)),
-             small=dict(fields=240, others=60, pixels=512, epochs=(16, 6, 10)),
-             large=dict(fields=1000, others=300, pixels=512, epochs=(24, 12, 12)))
+             small=dict(fields=240, others=60, pixels=512, epochs=(16, 6, 16)),
+             large=dict(fields=1000, others=300, pixels=512, epochs=(24, 12, 18)))
 
 def demo(dest: str='demo', # folder for everything that is made
          size: str='small', # small (a few minutes) or large (half an hour)
@@ -82,10 +83,10 @@ def demo(dest: str='demo', # folder for everything that is made
     _tell(1, f'Drawing {how["fields"]} fields to learn from and {how["others"]} others', synth(home/'data', how['fields'], how['pixels'], seed, n_jobs=n_jobs),
           synth(home/'other_data', how['others'], how['pixels'], seed + 1000, n_jobs=n_jobs))
     _tell(2, 'Checking them, dealing folds', index(home/'data', ws, n_jobs=n_jobs), index(home/'other_data', others, n_jobs=n_jobs))
-    _tell(3, 'Finding the cells and cutting them out', segment(ws, n_jobs=n_jobs), cut(ws, side=96, frame='fixed', n_jobs=n_jobs))
+    _tell(3, 'Finding the cells and cutting them out', segment(ws, n_jobs=n_jobs), cut(ws, side=96, frame='fixed', away=8/512, n_jobs=n_jobs))
     _tell(4, 'Learning from cells of single-label images', train(ws, 'single', epochs=how['epochs'][0], seed=seed))
     _tell(5, 'Pseudo-labels for all others, and learning from both', train_full(ws, epochs=how['epochs'][1], seed=seed))
-    _tell(6, 'Our way: labels copied to every cell, and what they are worth', train(ws, 'copied', 'copied', epochs=how['epochs'][2], fold='', seed=seed), refine(ws, 'copied', 'best'))
+    _tell(6, 'Our way: labels copied to every cell, and what they are worth', train(ws, 'copied', 'copied', epochs=how['epochs'][2], fold='', revise=.5, sizes=growing(96), seed=seed), refine(ws, 'copied', 'best'))
     _tell(7, 'Predicting the other fields', *(predict(others, str(ws/'models'/m), name=m, n_jobs=n_jobs) for m in _models))
     table = pd.DataFrame({m: judge(others, m, home/'other_data/truth') for m in _models}).T
     write_table(home/'scores.csv', table.rename_axis('model').reset_index())

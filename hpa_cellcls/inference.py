@@ -25,11 +25,11 @@ from .segmentation import _written, make_segmenter
 from .stage import Outcome, Record, UserError, _attempt, _list_failed, _prepared, _watch, digest, existing, fingerprint, run_stage, stamp, sweep
 from .submission import prediction_columns, probability_columns, read_predictions, write_predictions
 
-# %% ../nbs/06_inference.ipynb #b4f95b9c
+# %% ../nbs/06_inference.ipynb #35d00e97
 def cutting(about: dict, # what was said about a model
            ) -> dict: # for `cut_cell`
     "How the crops of a model are cut."
-    how = {k: about['store'][k] for k in ('side', 'keep', 'frame', 'margin', 'span') if k in about['store']}
+    how = {k: about['store'][k] for k in ('side', 'keep', 'frame', 'margin', 'span', 'away') if k in about['store']}
     return dict(how, side=about['side'], only=tuple(about['channels']))
 
 class Classifier:

@@ -155,22 +155,32 @@ class Averaged(Callback):
     def before_validate(self): self.learn.model, self.trained = self.average, self.model
     def after_validate(self): self.learn.model = self.trained
 
-# %% ../nbs/03_train_single.ipynb #29c1374e
+# %% ../nbs/03_train_single.ipynb #37ecffd9
 class Memory(Callback):
-    "The mean of what the network said of each cell while it learned."
+    "What the network said of each cell while it learned."
     order = 50
-    def before_fit(self):
-        if not hasattr(self, 'sum'): self.sum, self.count = np.zeros((len(self.dls.train.dataset), len(classes)), np.float32), np.zeros(len(self.dls.train.dataset), np.int64)
+    def __init__(self,
+                 lately: int=0, # so many epochs are remembered; 0 remembers all
+                ): self.lately, self.parts = lately, []
+    def before_epoch(self):
+        n = len(self.dls.train.dataset)
+        self.now = np.zeros((n, len(classes)), np.float32), np.zeros(n, np.int64)
     def after_pred(self):
         if not self.training: return
-        rows = self.dls.train.rows
-        np.add.at(self.sum, rows, self.learn.pred.detach().float().sigmoid().cpu().numpy())
-        np.add.at(self.count, rows, 1)
-    def after_epoch(self): self.sum, self.count = summed(self.sum, self.count)
-    def table(self) -> pd.DataFrame: # id, number, p0 to p18
+        rows, (said, times) = self.dls.train.rows, self.now
+        np.add.at(said, rows, self.learn.pred.detach().float().sigmoid().cpu().numpy())
+        np.add.at(times, rows, 1)
+    def after_epoch(self):
+        if not self.now[1].any(): return
+        self.parts.append(summed(*self.now))
+        self.parts = self.parts[-self.lately:] if self.lately else [self.total()]
+    def total(self) -> tuple: # cells x classes, sums; and how often each cell was told
+        return tuple(map(sum, zip(*self.parts)))
+    def table(self) -> pd.DataFrame: # id, number, p0 to p18: means
         "A row for each cell that was told at least once."
-        told = self.count > 0
-        p = pd.DataFrame(self.sum[told]/self.count[told][:, None], columns=[f'p{k}' for k in range(len(classes))])
+        said, times = self.total()
+        told = times > 0
+        p = pd.DataFrame(said[told]/times[told][:, None], columns=[f'p{k}' for k in range(len(classes))])
         return pd.concat([self.dls.train.dataset.table.loc[told, ['id', 'number']].reset_index(drop=True), p], axis=1)
 
 # %% ../nbs/03_train_single.ipynb #27e5e915
@@ -261,7 +271,7 @@ def save(self: Book):
     scores = {k: row[k] for k in ('valid_loss', 'mAP', 'F1') if not np.isnan(row[k])}
     save_model(self.folder, self.network(), self.about | dict(epoch=row['epoch'], size=row['size'], judged=scores))
 
-# %% ../nbs/03_train_single.ipynb #63838674
+# %% ../nbs/03_train_single.ipynb #6483acc6
 @patch
 def save_state(self: Book):
     "Everything to go on from."
@@ -271,7 +281,7 @@ def save_state(self: Book):
     write_bytes(self.folder/'state.pt', out.getvalue())
 
 @patch
-def _memory(self: Book): return [torch.from_numpy(a) for a in (self.memory.sum, self.memory.count)] if hasattr(self.learn, 'memory') else None
+def _memory(self: Book): return [torch.from_numpy(a) for part in self.memory.parts for a in part] if hasattr(self.learn, 'memory') else None
 
 def _plain(o):
     "The same without numbers of NumPy, which torch's safe loader does not know."
@@ -292,7 +302,9 @@ def load_state(self: Book) -> dict: # phase and epoch to go on with, and the opt
         self.averaged.average = deepcopy(self.learn.model).eval().requires_grad_(False)
         self.averaged.average.load_state_dict(state['average']['state'])
         self.averaged.steps = state['average']['steps']
-    if state['memory'] and processes()[0] == 0: self.memory.sum, self.memory.count = (a.numpy() for a in state['memory'])
+    if state['memory'] and processes()[0] == 0:
+        parts = [a.numpy() for a in state['memory']]
+        self.memory.parts = [*zip(parts[::2], parts[1::2])]
     return state
 
 # %% ../nbs/03_train_single.ipynb #f8c518e2
@@ -314,12 +326,12 @@ def pursue(self: Book,
             fit = self.learn.fit_one_cycle if p['shape'] == 'one-cycle' else self.learn.fit
             fit(p['epochs'], p['lr'], start_epoch=state['epoch'] if begun else 0)
 
-# %% ../nbs/03_train_single.ipynb #2ca9d281
+# %% ../nbs/03_train_single.ipynb #24d232d0
 def first_network(ws: str|Path, # workspace
                   init: str, # empty, imagenet, a model's name in the workspace, the folder of a model, or a published checkpoint (`.pth`)
                   arch: str='small', # of a new network
                   head: str='timm', # of a new network
-                  dropout: float=.5, # in its head
+                  dropout: float=0, # in its head
                   channels: list=None, # that it gets
                  ) -> tuple: # network, what was said about it if it was a model
     "The network to begin with."
@@ -369,7 +381,16 @@ def _loggers(log, folder):
     if log: raise UserError(f'--log {log}: is unknown; there are tensorboard and wandb.')
     return []
 
-# %% ../nbs/03_train_single.ipynb #aea85b2a
+# %% ../nbs/03_train_single.ipynb #187f4815
+def _remembering(s, lately=3):
+    "What is remembered, and whether labels are revised by it."
+    if not s['revise']: return [Memory()]
+    if s['labels'] != 'copied' or not 0 < s['revise'] < 1: raise UserError(f'--revise {s["revise"]} --labels {s["labels"]}: copied labels are revised, after a share of the epochs between 0 and 1.')
+    from hpa_cellcls.chain import Revised
+    whole = s['revise']*s['epochs']
+    return [Memory(lately), Revised(int(whole/2), int(np.ceil(whole)))]
+
+# %% ../nbs/03_train_single.ipynb #fc4a6824
 def _begin(ws, folder, s, device, log):
     "The book of a learner for these settings, and what to warn of."
     store, targets, weights, rows, aside = _cells_to_learn(ws, s)
@@ -380,7 +401,7 @@ def _begin(ws, folder, s, device, log):
     about = dict(classes=classes, channels=store.params['only'], side=store.params['side'], mean=mean, std=std, store=store.params, trained=s, rates=np.average(targets[rows], axis=0).round(5).tolist())
     book = Book(folder, about, s['keep'] if len(aside) else 'last', s['seed'], s['patience'], sizes=[int(o) for o in s['sizes'].split(',') if o], total=s['epochs'])
     loaders = _loaders(store, targets, weights, rows, aside, mean, std, s, device)
-    make_learner(to_device(network, device), *loaders, make_loss(s['loss']), s['lr'], s['wd'], [book, Memory(), *_callbacks(s, device, log, folder)])
+    make_learner(to_device(network, device), *loaders, make_loss(s['loss']), s['lr'], s['wd'], [book, *_remembering(s), *_callbacks(s, device, log, folder)])
     if processes()[0] == 0: write_table(folder/'trained_on.csv', pd.DataFrame(dict(id=sorted({*store.table.id[rows]}))))
     return book, unlearned(targets[rows], s['labels'])
 
@@ -456,13 +477,13 @@ def _train(ws, name, s, device, threads, log, stop_after):
         if processes()[0] == 0: _finish(book, record, warning)
     return _outcome(name, record.entries()['model']['result'])
 
-# %% ../nbs/03_train_single.ipynb #bccd3837
+# %% ../nbs/03_train_single.ipynb #e4aefd1a
 def train(ws: str, # workspace with WS/cells
           name: str='single', # of the model: it will be WS/models/NAME
           labels: str='single', # single (cells of single-label images), copied (image labels to every cell), or a table of pseudo-labels by name
           arch: str='small', # network: small, or any of timm's
-          head: str='timm', # timm (its own), concat (as the winner of 2018), stages (features of several resolutions)
-          dropout: float=.5, # in the head
+          head: str='', # stages (features of several depths), timm (its own), concat (as the winner of 2018); stages for `small` and timm for others if empty
+          dropout: float=0, # in the head
           init: str='', # begin with: nothing, imagenet, a model, a published checkpoint
           epochs: int=16, # how often the cells are seen
           lr: float=.005, # highest learning rate
@@ -471,6 +492,7 @@ def train(ws: str, # workspace with WS/cells
           batch: int=64, # cells a batch
           fold: str='0', # folds to judge by; empty to learn from all
           balance: str='equal', # equal, or plan (each cell as often as its image's weight says)
+          revise: float=0, # share of the epochs after which copied labels are wholly revised, see `Revised`; 0 never
           sizes: str='', # sides of crops one after another, such as 64,96 (that of the store)
           scale: float=.2, # augmentation: up to so much larger or smaller
           angle: float=180, # augmentation: turned by up to so many degrees
@@ -489,5 +511,6 @@ def train(ws: str, # workspace with WS/cells
          ) -> Outcome: # its note says how well the cells of other folds are told; of several processes, the first gets it
     "Train a network on cells, into WS/models/NAME."
     settings = {k: v for k,v in locals().items() if k not in ('ws', 'name', 'device', 'threads', 'log', 'stop_after')}
+    settings['head'] = head or ('stages' if arch == 'small' else 'timm')
     out = _train(ws, name, settings, device, threads, log, stop_after)
     return out if processes()[0] == 0 else None
