@@ -22,7 +22,7 @@ from .chain import true_shares
 from .labels import classes, label_matrix
 from .stage import Outcome, UserError, run_stage, write_bytes, write_table, write_text
 
-# %% ../nbs/10a_accuracy.ipynb #a4e0b274
+# %% ../nbs/10a_accuracy.ipynb #c11bdea9
 @dataclass(frozen=True)
 class Budget:
     "How much there is to learn from, and how long."
@@ -32,7 +32,6 @@ class Budget:
     passes: int # crops through the network and back
     side: int # pixels of a crop
     whole: int # side of a field for systems that learn from whole fields
-    away: float=8/512 # that crops keep from other cells, see `cut`
 
     def epochs(self,
                n: int, # crops, or fields, of an epoch
@@ -45,7 +44,7 @@ class Budget:
 
 budgets = dict(tiny=Budget(24, 10, 256, 200, 64, 64), small=Budget(300, 100, 512, 48_000, 96, 192), large=Budget(1000, 300, 512, 84_000, 96, 256))
 
-# %% ../nbs/10a_accuracy.ipynb #2fcb04d9
+# %% ../nbs/10a_accuracy.ipynb #4db289cd
 regimes = 'low', 'medium', 'high'
 
 @dataclass
@@ -74,7 +73,7 @@ def prepare(contest: Contest, # what is wanted
             n_jobs: int=None, # processes (all cores)
            ) -> Contest: # the same
     "Draw fields, find their cells and cut them, once for all systems."
-    from hpa_cellcls.crops import cut
+    from hpa_cellcls.crops import cut, rim
     from hpa_cellcls.data import index
     from hpa_cellcls.segmentation import segment
     from hpa_cellcls.synth import synth
@@ -85,7 +84,7 @@ def prepare(contest: Contest, # what is wanted
         done(synth(home/data, n, plan.pixels, seed, contest.regime, n_jobs=n_jobs))
         done(index(home/data, ws, n_jobs=n_jobs))
         done(segment(ws, n_jobs=n_jobs))
-    done(cut(contest.ws, side=plan.side, frame='fixed', away=plan.away, n_jobs=n_jobs))
+    done(cut(contest.ws, side=plan.side, frame='fixed', away=rim, n_jobs=n_jobs))
     return contest
 
 # %% ../nbs/10a_accuracy.ipynb #557b9df2

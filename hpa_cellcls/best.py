@@ -7,10 +7,10 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/best.html.md"""
 # %% auto #0
 __all__ = ['growing', 'run_best', 'last_of']
 
-# %% ../nbs/09b_best.ipynb #5d5fb3ea
+# %% ../nbs/09b_best.ipynb #dccb0424
 from pathlib import Path
 from .chain import refine
-from .crops import cut
+from .crops import cut, rim
 from .inference import predict
 from .segmentation import with_masks
 from .stage import Outcome
@@ -23,13 +23,13 @@ def growing(side: int, # pixels of a crop
     small = max(32, side*2//3//8*8)
     return f'{small},{small},{side}'
 
-# %% ../nbs/09b_best.ipynb #2604de6f
+# %% ../nbs/09b_best.ipynb #7d71afff
 def run_best(ws: str, # workspace with fields.csv
              others: str='', # folder of images or workspace to predict; none
              name: str='best', # of the model; the one it is made from is NAME-copied
              side: int=96, # pixels of a crop
              frame: str='fixed', # see `cut`
-             away: float=8/512, # see `cut`
+             away: float=rim, # see `cut`
              arch: str='small', # network: small, or any of timm's
              init: str='', # begin with: nothing, imagenet, a model, a published checkpoint
              epochs: int=12, # how often the cells are seen

@@ -116,7 +116,7 @@ def _with_mean(z, mean):
         low, high = (d, high) if _sigmoid(z + d).mean() < mean else (low, d)
     return _sigmoid(z + d)
 
-# %% ../nbs/09a_chain.ipynb #d8421758
+# %% ../nbs/09a_chain.ipynb #e01a9e0b
 def revised(said: np.ndarray, # cells x classes, sums of what the network said
             times: np.ndarray, # of each cell: how often it was told
             copied: np.ndarray, # cells x classes, labels of each cell's image
@@ -133,7 +133,7 @@ class Revised(Callback):
     "Copied labels, revised before every epoch from one on; `Memory` knows what was said."
     order = 55
     def __init__(self,
-                 begin: int, # how many epochs learn the copied labels as they are
+                 begin: int, # how many epochs learn the copied labels as they are, at least 1
                  whole: int, # from which epoch on the network is trusted wholly
                 ): self.begin, self.whole, self.copied = begin, whole, None
     def trust(self,
@@ -143,7 +143,7 @@ class Revised(Callback):
         return min(1., max(0., (epoch - self.begin + 1)/(self.whole - self.begin + 1)))
     def before_epoch(self):
         loader, trust = self.dls.train, self.trust(self.book.offset + self.epoch)
-        if not trust or not self.memory.parts: return
+        if not trust: return
         if self.copied is None: self.copied = loader.targets.numpy()
         q = revised(*self.memory.total(), self.copied, loader.dataset.table.id.to_numpy(), trust) if processes()[0] == 0 else None
         loader.targets = torch.from_numpy(gathered(q)[0])

@@ -7,13 +7,13 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/report.html.md"""
 # %% auto #0
 __all__ = ['sizes', 'judge', 'run_s1', 'demo']
 
-# %% ../nbs/11_report.ipynb #109d07b0
+# %% ../nbs/11_report.ipynb #162b4708
 from pathlib import Path
 from time import perf_counter
 import numpy as np, pandas as pd
 from .best import growing, last_of
 from .chain import refine
-from .crops import cut
+from .crops import cut, rim
 from .data import index
 from .inference import predict
 from .labels import join_labels
@@ -40,13 +40,13 @@ def judge(ws: str|Path, # workspace with masks and predictions
     result = score(str(Path(truth)/'solution.csv'), str(Path(ws)/f'submission-{name}.csv'))
     return dict(cells=int(known.sum()), cell_mAP=mean_ap(true[known], p), cell_F1=f1(true[known], p > .5), ECE=calibration_error(true[known], p), competition_mAP=result.mAP)
 
-# %% ../nbs/11_report.ipynb #c9a5c7cd
+# %% ../nbs/11_report.ipynb #e5f42c6a
 def run_s1(ws: str, # workspace with fields.csv
            others: str='', # folder of images or workspace to predict; none
            name: str='s1', # of the model after the second stage; that of the first is NAME-first
            side: int=96, # pixels of a crop
            frame: str='fixed', # see `cut`
-           away: float=8/512, # see `cut`
+           away: float=rim, # see `cut`
            arch: str='small', # network: small, or any of timm's
            init: str='', # begin with: nothing, imagenet, a model, a published checkpoint
            epochs: int=16, # of the first stage
@@ -66,7 +66,7 @@ def run_s1(ws: str, # workspace with fields.csv
     if others: steps.append(predict(others, str(Path(ws)/'models'/name), name=name, views=views, device=device, n_jobs=n_jobs))
     return last_of(steps)
 
-# %% ../nbs/11_report.ipynb #d3a4a1d4
+# %% ../nbs/11_report.ipynb #10837d67
 sizes = dict(tiny=dict(fields=24, others=6, pixels=256, epochs=(1, 1, 1)),
              small=dict(fields=240, others=60, pixels=512, epochs=(16, 6, 16)),
              large=dict(fields=1000, others=300, pixels=512, epochs=(24, 12, 18)))
@@ -83,7 +83,7 @@ def demo(dest: str='demo', # folder for everything that is made
     _tell(1, f'Drawing {how["fields"]} fields to learn from and {how["others"]} others', synth(home/'data', how['fields'], how['pixels'], seed, n_jobs=n_jobs),
           synth(home/'other_data', how['others'], how['pixels'], seed + 1000, n_jobs=n_jobs))
     _tell(2, 'Checking them, dealing folds', index(home/'data', ws, n_jobs=n_jobs), index(home/'other_data', others, n_jobs=n_jobs))
-    _tell(3, 'Finding the cells and cutting them out', segment(ws, n_jobs=n_jobs), cut(ws, side=96, frame='fixed', away=8/512, n_jobs=n_jobs))
+    _tell(3, 'Finding the cells and cutting them out', segment(ws, n_jobs=n_jobs), cut(ws, side=96, frame='fixed', away=rim, n_jobs=n_jobs))
     _tell(4, 'Learning from cells of single-label images', train(ws, 'single', epochs=how['epochs'][0], seed=seed))
     _tell(5, 'Pseudo-labels for all others, and learning from both', train_full(ws, epochs=how['epochs'][1], seed=seed))
     _tell(6, 'Our way: labels copied to every cell, and what they are worth', train(ws, 'copied', 'copied', epochs=how['epochs'][2], fold='', revise=.5, sizes=growing(96), seed=seed), refine(ws, 'copied', 'best'))

@@ -381,14 +381,14 @@ def _loggers(log, folder):
     if log: raise UserError(f'--log {log}: is unknown; there are tensorboard and wandb.')
     return []
 
-# %% ../nbs/03_train_single.ipynb #187f4815
+# %% ../nbs/03_train_single.ipynb #4be0fe74
 def _remembering(s, lately=3):
     "What is remembered, and whether labels are revised by it."
     if not s['revise']: return [Memory()]
     if s['labels'] != 'copied' or not 0 < s['revise'] < 1: raise UserError(f'--revise {s["revise"]} --labels {s["labels"]}: copied labels are revised, after a share of the epochs between 0 and 1.')
     from hpa_cellcls.chain import Revised
     whole = s['revise']*s['epochs']
-    return [Memory(lately), Revised(int(whole/2), int(np.ceil(whole)))]
+    return [Memory(lately), Revised(max(1, int(whole/2)), int(np.ceil(whole)))]
 
 # %% ../nbs/03_train_single.ipynb #fc4a6824
 def _begin(ws, folder, s, device, log):
