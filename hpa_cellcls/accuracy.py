@@ -9,7 +9,7 @@ __all__ = ['budgets', 'regimes', 'systems', 'after', 'ablations', 'columns', 'Bu
            'read_folds', 'vouching', 'used_memory', 'used', 'passes_spent', 'enter', 'as_table', 'summary',
            'plot_accuracy', 'accuracy']
 
-# %% ../nbs/10a_accuracy.ipynb #173fbc8e
+# %% ../nbs/10a_accuracy.ipynb #95ffff2f
 import inspect, io, json, os, subprocess, sys, threading
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -20,7 +20,7 @@ import numpy as np, pandas as pd
 from joblib import cpu_count, parallel_config
 from .chain import true_shares
 from .labels import classes, label_matrix
-from .stage import Outcome, UserError, run_stage, write_bytes, write_table, write_text
+from .stage import Outcome, Record, UserError, run_stage, write_bytes, write_table, write_text
 
 # %% ../nbs/10a_accuracy.ipynb #c11bdea9
 @dataclass(frozen=True)
@@ -379,7 +379,7 @@ def _chosen(names, places, seeds, budget):
     wanted = {*names, *(after[n] for n in names if n in after)}
     return [n for n in systems if n in wanted], places, numbers
 
-# %% ../nbs/10a_accuracy.ipynb #e9858657
+# %% ../nbs/10a_accuracy.ipynb #1fd5b809
 def accuracy(systems: str='', # separated by commas; S1, S1-shifted, S2, S3, S4, copy, best, oracle if empty
              regimes: str='low,medium,high', # how many of a field's cells fail to show its labels
              seeds: str='0', # of the fields; 0, 1, 2 are for choosing, so give others for a figure to believe
@@ -392,8 +392,9 @@ def accuracy(systems: str='', # separated by commas; S1, S1-shifted, S2, S3, S4,
     names, places, numbers = _chosen(systems, regimes, seeds, budget)
     home = Path(dest)/budget
     contests = [Contest(str(home/f'{r}-{s}'), r, s, budget, device) for s in numbers for r in places]
-    for c in contests: prepare(c, n_jobs)
     plan = asdict(budgets[budget]) | dict(device=device)
+    Record(home, 'accuracy', plan) # refuses other parameters now, not after fields have been drawn
+    for c in contests: prepare(c, n_jobs)
     parts = [_entries(home, wave, contests, plan, n_jobs or cpu_count()) for wave in ([n for n in names if n not in after], [n for n in names if n in after]) if wave]
     out = Outcome('accuracy', {}, {})
     for p in parts: out = Outcome('accuracy', out.results | p.results, out.failed | p.failed, out.skipped + p.skipped)

@@ -6,7 +6,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/batches.html.md"""
 
 # %% auto #0
 __all__ = ['target_columns', 'cell_targets', 'write_targets', 'read_targets', 'draw', 'turned', 'augment', 'as_float',
-           'pixel_statistics', 'Prepare', 'ahead', 'CellLoader', 'using_threads', 'cell_probabilities',
+           'pixel_statistics', 'Prepare', 'blended', 'ahead', 'CellLoader', 'using_threads', 'cell_probabilities',
            'view_probabilities']
 
 # %% ../nbs/03c_batches.ipynb #83f6a09d
@@ -144,6 +144,26 @@ class Prepare:
         mean, std = (torch.tensor(v, device=x.device)[:, None, None] for v in (self.mean, self.std))
         return (x - mean)/std
 
+# %% ../nbs/03c_batches.ipynb #47b80612
+def blended(x: torch.Tensor, # crops, 8-bit or in [0, 1]: batch x channels x side x side
+            other: torch.Tensor, # as many other crops
+            targets: tuple, # of the crops, of the others: batch x classes
+            weights: tuple, # of the crops, of the others
+            seed: int, # same seed, same result
+            chance: float, # share of crops that become two
+            green: int, # place of the protein among the channels
+            share: tuple=(0, 1), # which part of a larger batch these crops are, of how many
+           ) -> tuple: # crops in [0, 1], targets, weights; and which crops are still one
+    "Some crops with the protein of two, and the labels of both."
+    rng = torch.Generator().manual_seed(seed)
+    luck, *faint = torch.rand(3, len(x)*share[1], generator=rng)[:, share[0]::share[1]]
+    two, faint = luck < chance, [(.35 + .65*f).to(x.device)[:, None, None] for f in faint]
+    x, inside = as_float(x).clone(), x.amax(1) > 0
+    x[two, green] = (faint[0]*x[:, green] + faint[1]*as_float(other[:, green])*inside).clamp(max=1)[two]
+    both, sure = torch.maximum(*targets), torch.minimum(*weights)
+    both[:, -1] *= 1 - both[:, :-1].amax(1)
+    return x, torch.where(two[:, None], both, targets[0]), torch.where(two[:, None], sure, weights[0]), ~two.numpy()
+
 # %% ../nbs/03c_batches.ipynb #121312df
 def ahead(tasks: list, # functions without arguments
           n: int=2, # how many are computed before they are asked for
@@ -159,7 +179,7 @@ def ahead(tasks: list, # functions without arguments
         finally:
             for w in waiting: w.cancel()
 
-# %% ../nbs/03c_batches.ipynb #e4f0b7a7
+# %% ../nbs/03c_batches.ipynb #702039c0
 class CellLoader(DataLoader):
     "Batches of cells: crops ready for a network, targets, weights."
     n_inp = 1
@@ -175,7 +195,9 @@ class CellLoader(DataLoader):
                  device: str='cpu', # where batches go
                  threads: int=2, # that read
                  share: tuple=(0, 1), # which part of every epoch, of how many: for several processes
+                 blend: float=0, # share of crops that get the protein of another as well, see `blended`
                 ):
+        self.blend, self.own = blend, slice(None)
         self.targets, self.weights = torch.as_tensor(targets, dtype=torch.float32), torch.as_tensor(weights, dtype=torch.float32)
         self.prepare, self.train, self.seed, self.threads, self.share, self.epoch = prepare, train, seed, threads, share, 0
         self.times = np.ones(len(store)) if times is None else times
@@ -186,19 +208,22 @@ class CellLoader(DataLoader):
         rows = draw(self.times, [self.seed, self.epoch]).tolist() if self.train else range(len(self.dataset))
         return list(rows[self.share[0]::self.share[1]][:self.n])
 
-# %% ../nbs/03c_batches.ipynb #6f8524a7
+# %% ../nbs/03c_batches.ipynb #2dfadb69
 @patch
 def create_batches(self: CellLoader,
                    samps, # rows of the epoch
                   ): # batches: crops, targets, weights
     "What fastai asks for: all batches of an epoch."
-    rows = list(samps)
-    parts = [rows[i:i + self.bs] for i in range(0, len(rows) - (self.bs - 1 if self.drop_last else 0), self.bs)]
-    seeds = np.random.SeedSequence([self.seed, self.epoch]).generate_state(len(parts)).tolist()
-    reading = ahead([partial(self.dataset.batch, p, self.threads) for p in parts])
-    for x, part, seed in zip(reading, parts, seeds):
-        x, self.rows = torch.from_numpy(x).to(self.device, non_blocking=True), part
-        yield self.prepare(x, seed if self.train else None), self.targets[part], self.weights[part]
+    rows, blend = list(samps), self.train and self.blend
+    mates = draw(self.times, [self.seed, self.epoch, 1])[self.share[0]::self.share[1]].tolist() if blend else []
+    starts = range(0, len(rows) - (self.bs - 1 if self.drop_last else 0), self.bs)
+    parts, others = ([r[i:i + self.bs] for i in starts] for r in (rows, mates))
+    seeds = np.random.SeedSequence([self.seed, self.epoch]).generate_state(len(starts)).tolist()
+    reading = ahead([partial(self.dataset.batch, p + o, self.threads) for p, o in zip(parts, others)])
+    for x, part, other, seed in zip(reading, parts, others, seeds):
+        x, y, w, self.rows = torch.from_numpy(x).to(self.device, non_blocking=True), self.targets[part], self.weights[part], part
+        if blend: x, y, w, self.own = blended(x[:len(part)], x[len(part):], (y, self.targets[other]), (w, self.weights[other]), seed, blend, list(self.dataset.params['only']).index('green'), self.share)
+        yield self.prepare(x, seed if self.train else None), y, w
 
 # %% ../nbs/03c_batches.ipynb #943e9ea5
 @contextmanager

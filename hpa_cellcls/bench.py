@@ -54,7 +54,7 @@ def _row(what, unit, timed, per=1):
     return dict(what=what, unit=unit, ours=per/timed['ours'] if per > 1 else timed['ours'], peer=per/timed['peer'] if per > 1 else timed['peer'],
                 ratio=timed['ratio'], lowest=timed['lowest'], highest=timed['highest'])
 
-# %% ../nbs/10_bench.ipynb #3e2b1816
+# %% ../nbs/10_bench.ipynb #e1188700
 def _maps(side, touching):
     "Maps of nuclei and of cells for a generated field, 8-bit: nothing, border, inside."
     field, k = make_field(31, 0, size=512, view=1.5, touching=touching), side//512
@@ -65,7 +65,9 @@ def _maps(side, touching):
     return stack(soft(np.zeros((512, 512))), soft(field.nuclei > 0)), stack(soft(border)//2, soft((field.cells > 0) & ~border))
 
 @race
-def labelling(repeats=5, size=1):
+def labelling(repeats: int=5, # counted runs of each way
+              size: float=1, # of the work; 1 is what is published
+             ) -> list: # rows of the table
     "From maps of 2048 px to cells."
     from hpa_cellcls.dpn_unet import label_cell, label_cell_plainly
     def row(touching, how):
@@ -105,9 +107,11 @@ def cut_by_dilation(image: dict, # channel -> pixels
             blank[ndimage.grey_dilation(cells == k, size=7) == 0] = 0
             cv2.imwrite(f'{folder}/{k}_masked_{c}.png', blank[y:y + side, x:x + side])
 
-# %% ../nbs/10_bench.ipynb #046f48e0
+# %% ../nbs/10_bench.ipynb #93b7df90
 @race
-def cutting(repeats=5, size=1):
+def cutting(repeats: int=5, # counted runs of each way
+            size: float=1, # of the work; 1 is what is published
+           ) -> list: # rows of the table
     "24 cells of one field, masked, 256 px."
     image, nuclei, cells = _crowd(24 if size == 1 else 6, round(2048*size))
     def ours():
@@ -175,9 +179,11 @@ def _drain(data, picks, workers=2, ready=False, plain=False):
         assert batch.dtype == torch.uint8
         batch.float().div_(255) if ready else batch.clone()
 
-# %% ../nbs/10_bench.ipynb #b61ee9ba
+# %% ../nbs/10_bench.ipynb #3c4d5d6a
 @race
-def reading(repeats=5, size=1):
+def reading(repeats: int=5, # counted runs of each way
+            size: float=1, # of the work; 1 is what is published
+           ) -> list: # rows of the table
     "Random crops of 128 px through a DataLoader."
     with TemporaryDirectory() as folder:
         n = round(6000*size)
@@ -195,9 +201,11 @@ def reading(repeats=5, size=1):
             _row('... by 2 processes, against a PNG file a channel by 2 processes', 'crops/s', apart, len(few)),
             dict(what='write crops', unit='crops/s', ours=rate), dict(what='a crop on the disk', unit='bytes', ours=weight)]
 
-# %% ../nbs/10_bench.ipynb #d2c87263
+# %% ../nbs/10_bench.ipynb #82a1e96c
 @race
-def cutting_stage(repeats=5, size=1):
+def cutting_stage(repeats: int=5, # counted runs of each way
+                  size: float=1, # of the work; 1 is what is published
+                 ) -> list: # rows of the table
     "The whole `cut` stage on generated fields of 1024 px, with one process and with four."
     with TemporaryDirectory() as folder:
         n, folder = max(4, round(100*size)), Path(folder)
@@ -243,9 +251,11 @@ def _against_bare(store, repeats):
     bare = _steps(network, True)
     return duel(lambda: learner.fit(1, 1e-3), lambda: bare((prepare(crops[rows], seed=1), targets[rows]) for rows in order), repeats), 64*len(order)
 
-# %% ../nbs/10_bench.ipynb #17181b4d
+# %% ../nbs/10_bench.ipynb #adb23bd3
 @race
-def training(repeats=5, size=1):
+def training(repeats: int=5, # counted runs of each way
+             size: float=1, # of the work; 1 is what is published
+            ) -> list: # rows of the table
     "Cells a second while learning."
     import torch
     from hpa_cellcls.batches import using_threads
@@ -264,7 +274,7 @@ def training(repeats=5, size=1):
             rows.append(_row(f'learn, {arch}, 128 px, our steps against torch\'s defaults in 32 bits', 'cells/s', timed, 64))
     return rows
 
-# %% ../nbs/10_bench.ipynb #a4cd5e88
+# %% ../nbs/10_bench.ipynb #0b38c8ae
 def predict_plainly(fields: pd.DataFrame, # table of fields
                     masks: str|Path, # folder
                     network, # in eval mode
@@ -281,7 +291,9 @@ def predict_plainly(fields: pd.DataFrame, # table of fields
     return np.concatenate(found)
 
 @race
-def predicting(repeats=5, size=1):
+def predicting(repeats: int=5, # counted runs of each way
+               size: float=1, # of the work; 1 is what is published
+              ) -> list: # rows of the table
     "Cells a second, from fields to probabilities."
     from hpa_cellcls.batches import using_threads
     with using_threads(1), TemporaryDirectory() as folder:
@@ -305,7 +317,7 @@ def _predicting(ws, arch, repeats):
                  lambda: predict_plainly(fields, ws/'masks', network, Prepare([.1]*4, [.1]*4), 96), repeats)
     return _row(f'predict {len(store)} cells of {len(fields)} fields of 512 px, 96 px crops, {arch}, against a plain loop', 'cells/s', timed, len(store))
 
-# %% ../nbs/10_bench.ipynb #8c398e08
+# %% ../nbs/10_bench.ipynb #758a9415
 def _answers(folder, n, side):
     "Files of a solution and of a submission for generated fields, and both as lists."
     from hpa_cellcls.submission import encode_cells, submission_columns
@@ -319,7 +331,9 @@ def _answers(folder, n, side):
     return files, there, found
 
 @race
-def scoring(repeats=5, size=1):
+def scoring(repeats: int=5, # counted runs of each way
+            size: float=1, # of the work; 1 is what is published
+           ) -> list: # rows of the table
     "The competition's metric."
     from hpa_cellcls.score import score, score_by_pixels
     with TemporaryDirectory() as folder:

@@ -155,7 +155,7 @@ class Averaged(Callback):
     def before_validate(self): self.learn.model, self.trained = self.average, self.model
     def after_validate(self): self.learn.model = self.trained
 
-# %% ../nbs/03_train_single.ipynb #37ecffd9
+# %% ../nbs/03_train_single.ipynb #fab499b7
 class Memory(Callback):
     "What the network said of each cell while it learned."
     order = 50
@@ -167,8 +167,9 @@ class Memory(Callback):
         self.now = np.zeros((n, len(classes)), np.float32), np.zeros(n, np.int64)
     def after_pred(self):
         if not self.training: return
-        rows, (said, times) = self.dls.train.rows, self.now
-        np.add.at(said, rows, self.learn.pred.detach().float().sigmoid().cpu().numpy())
+        (said, times), own = self.now, self.dls.train.own
+        rows = np.asarray(self.dls.train.rows)[own]
+        np.add.at(said, rows, self.learn.pred.detach().float().sigmoid().cpu().numpy()[own])
         np.add.at(times, rows, 1)
     def after_epoch(self):
         if not self.now[1].any(): return
@@ -251,7 +252,7 @@ def _give_back_memory():
 
 def _gpu_gigabytes(device): return round(torch.cuda.max_memory_allocated(device)/1e9, 2) if device.type == 'cuda' else 0
 
-# %% ../nbs/03_train_single.ipynb #085b7039
+# %% ../nbs/03_train_single.ipynb #983f7959
 @patch
 def since_best(self: Book) -> int: # epochs since the best one; 0 when the last is the best
     "How long ago the best epoch was."
@@ -259,6 +260,7 @@ def since_best(self: Book) -> int: # epochs since the best one; 0 when the last 
     values = [-r['mAP'] if self.keep == 'mAP' else r['valid_loss'] for r in self.rows]
     return len(values) - 1 - int(np.argmin(values))
 
+# %% ../nbs/03_train_single.ipynb #1ce90ce2
 @patch
 def network(self: Book): # the one to judge and to save
     "The averaged network if there is one."
@@ -342,7 +344,7 @@ def first_network(ws: str|Path, # workspace
     folder = Path(ws)/'models'/init
     return load_model(folder if folder.exists() else existing(init, 'model'), tuple(channels))
 
-# %% ../nbs/03_train_single.ipynb #25db50cd
+# %% ../nbs/03_train_single.ipynb #a8495ac0
 def _cells_to_learn(ws, s):
     "The cells, their targets, which to learn from and which to judge by; checked before anything is written."
     store = CellStore(Path(ws)/'cells')
@@ -354,10 +356,11 @@ def _cells_to_learn(ws, s):
 def _loaders(store, targets, weights, rows, aside, mean, std, s, device):
     "Batches to learn from, and to judge by: the share of this process."
     if s['balance'] not in ('plan', 'equal'): raise UserError(f'--balance {s["balance"]}: is unknown; there are plan and equal.')
+    if not 0 <= s['blend'] < 1: raise UserError(f'--blend {s["blend"]}: is a share of cells, from 0 to below 1.')
     known, certain = cell_targets(store.table)
     options, how = {k: s[k] for k in ('scale', 'angle', 'brightness')}, dict(bs=share_of(s['batch']), seed=s['seed'], device=device, share=processes())
     times = store.table.weight.values[rows] if s['balance'] == 'plan' else None
-    return (CellLoader(store.select(rows), targets[rows], weights[rows], Prepare(mean, std, share=processes(), **options), train=True, times=times, **how),
+    return (CellLoader(store.select(rows), targets[rows], weights[rows], Prepare(mean, std, share=processes(), **options), train=True, times=times, blend=s['blend'], **how),
             CellLoader(store.select(aside), known[aside], certain[aside], Prepare(mean, std), **how))
 
 # %% ../nbs/03_train_single.ipynb #356f5503
@@ -381,11 +384,11 @@ def _loggers(log, folder):
     if log: raise UserError(f'--log {log}: is unknown; there are tensorboard and wandb.')
     return []
 
-# %% ../nbs/03_train_single.ipynb #4be0fe74
+# %% ../nbs/03_train_single.ipynb #6645e4d1
 def _remembering(s, lately=3):
     "What is remembered, and whether labels are revised by it."
     if not s['revise']: return [Memory()]
-    if s['labels'] != 'copied' or not 0 < s['revise'] < 1: raise UserError(f'--revise {s["revise"]} --labels {s["labels"]}: copied labels are revised, after a share of the epochs between 0 and 1.')
+    if s['labels'] not in ('single', 'copied') or not 0 < s['revise'] < 1: raise UserError(f'--revise {s["revise"]} --labels {s["labels"]}: labels of images (single, copied) are revised, after a share of the epochs between 0 and 1.')
     from hpa_cellcls.chain import Revised
     whole = s['revise']*s['epochs']
     return [Memory(lately), Revised(max(1, int(whole/2)), int(np.ceil(whole)))]
@@ -477,7 +480,7 @@ def _train(ws, name, s, device, threads, log, stop_after):
         if processes()[0] == 0: _finish(book, record, warning)
     return _outcome(name, record.entries()['model']['result'])
 
-# %% ../nbs/03_train_single.ipynb #e4aefd1a
+# %% ../nbs/03_train_single.ipynb #abd4c596
 def train(ws: str, # workspace with WS/cells
           name: str='single', # of the model: it will be WS/models/NAME
           labels: str='single', # single (cells of single-label images), copied (image labels to every cell), or a table of pseudo-labels by name
@@ -492,7 +495,8 @@ def train(ws: str, # workspace with WS/cells
           batch: int=64, # cells a batch
           fold: str='0', # folds to judge by; empty to learn from all
           balance: str='equal', # equal, or plan (each cell as often as its image's weight says)
-          revise: float=0, # share of the epochs after which copied labels are wholly revised, see `Revised`; 0 never
+          revise: float=0, # share of the epochs after which the images' labels are wholly revised, see `Revised`; 0 never
+          blend: float=0, # augmentation: share of cells that get the protein of another as well, and its labels
           sizes: str='', # sides of crops one after another, such as 64,96 (that of the store)
           scale: float=.2, # augmentation: up to so much larger or smaller
           angle: float=180, # augmentation: turned by up to so many degrees
