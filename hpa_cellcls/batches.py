@@ -208,13 +208,14 @@ class CellLoader(DataLoader):
         rows = draw(self.times, [self.seed, self.epoch]).tolist() if self.train else range(len(self.dataset))
         return list(rows[self.share[0]::self.share[1]][:self.n])
 
-# %% ../nbs/03c_batches.ipynb #2dfadb69
+# %% ../nbs/03c_batches.ipynb #89e69a71
 @patch
 def create_batches(self: CellLoader,
                    samps, # rows of the epoch
                   ): # batches: crops, targets, weights
     "What fastai asks for: all batches of an epoch."
     rows, blend = list(samps), self.train and self.blend
+    green = list(self.dataset.params['only']).index('green') if blend else None
     mates = draw(self.times, [self.seed, self.epoch, 1])[self.share[0]::self.share[1]].tolist() if blend else []
     starts = range(0, len(rows) - (self.bs - 1 if self.drop_last else 0), self.bs)
     parts, others = ([r[i:i + self.bs] for i in starts] for r in (rows, mates))
@@ -222,7 +223,7 @@ def create_batches(self: CellLoader,
     reading = ahead([partial(self.dataset.batch, p + o, self.threads) for p, o in zip(parts, others)])
     for x, part, other, seed in zip(reading, parts, others, seeds):
         x, y, w, self.rows = torch.from_numpy(x).to(self.device, non_blocking=True), self.targets[part], self.weights[part], part
-        if blend: x, y, w, self.own = blended(x[:len(part)], x[len(part):], (y, self.targets[other]), (w, self.weights[other]), seed, blend, list(self.dataset.params['only']).index('green'), self.share)
+        if blend: x, y, w, self.own = blended(x[:len(part)], x[len(part):], (y, self.targets[other]), (w, self.weights[other]), seed, blend, green, self.share)
         yield self.prepare(x, seed if self.train else None), y, w
 
 # %% ../nbs/03c_batches.ipynb #943e9ea5

@@ -155,7 +155,7 @@ class Averaged(Callback):
     def before_validate(self): self.learn.model, self.trained = self.average, self.model
     def after_validate(self): self.learn.model = self.trained
 
-# %% ../nbs/03_train_single.ipynb #fab499b7
+# %% ../nbs/03_train_single.ipynb #4096a7d4
 class Memory(Callback):
     "What the network said of each cell while it learned."
     order = 50
@@ -163,8 +163,9 @@ class Memory(Callback):
                  lately: int=0, # so many epochs are remembered; 0 remembers all
                 ): self.lately, self.parts = lately, []
     def before_epoch(self):
-        n = len(self.dls.train.dataset)
+        n, self.trained = len(self.dls.train.dataset), False
         self.now = np.zeros((n, len(classes)), np.float32), np.zeros(n, np.int64)
+    def before_train(self): self.trained = True
     def after_pred(self):
         if not self.training: return
         (said, times), own = self.now, self.dls.train.own
@@ -172,7 +173,7 @@ class Memory(Callback):
         np.add.at(said, rows, self.learn.pred.detach().float().sigmoid().cpu().numpy()[own])
         np.add.at(times, rows, 1)
     def after_epoch(self):
-        if not self.now[1].any(): return
+        if not self.trained: return # an epoch that was skipped; every process knows that, and none waits
         self.parts.append(summed(*self.now))
         self.parts = self.parts[-self.lately:] if self.lately else [self.total()]
     def total(self) -> tuple: # cells x classes, sums; and how often each cell was told
@@ -252,7 +253,7 @@ def _give_back_memory():
 
 def _gpu_gigabytes(device): return round(torch.cuda.max_memory_allocated(device)/1e9, 2) if device.type == 'cuda' else 0
 
-# %% ../nbs/03_train_single.ipynb #983f7959
+# %% ../nbs/03_train_single.ipynb #085b7039
 @patch
 def since_best(self: Book) -> int: # epochs since the best one; 0 when the last is the best
     "How long ago the best epoch was."
@@ -260,7 +261,6 @@ def since_best(self: Book) -> int: # epochs since the best one; 0 when the last 
     values = [-r['mAP'] if self.keep == 'mAP' else r['valid_loss'] for r in self.rows]
     return len(values) - 1 - int(np.argmin(values))
 
-# %% ../nbs/03_train_single.ipynb #1ce90ce2
 @patch
 def network(self: Book): # the one to judge and to save
     "The averaged network if there is one."
@@ -344,7 +344,7 @@ def first_network(ws: str|Path, # workspace
     folder = Path(ws)/'models'/init
     return load_model(folder if folder.exists() else existing(init, 'model'), tuple(channels))
 
-# %% ../nbs/03_train_single.ipynb #a8495ac0
+# %% ../nbs/03_train_single.ipynb #0ff3da47
 def _cells_to_learn(ws, s):
     "The cells, their targets, which to learn from and which to judge by; checked before anything is written."
     store = CellStore(Path(ws)/'cells')
@@ -357,6 +357,7 @@ def _loaders(store, targets, weights, rows, aside, mean, std, s, device):
     "Batches to learn from, and to judge by: the share of this process."
     if s['balance'] not in ('plan', 'equal'): raise UserError(f'--balance {s["balance"]}: is unknown; there are plan and equal.')
     if not 0 <= s['blend'] < 1: raise UserError(f'--blend {s["blend"]}: is a share of cells, from 0 to below 1.')
+    if s['blend'] and 'green' not in store.params['only']: raise UserError(f'--blend {s["blend"]}: the cells were cut without the protein (green); cut them with it, or learn without --blend.')
     known, certain = cell_targets(store.table)
     options, how = {k: s[k] for k in ('scale', 'angle', 'brightness')}, dict(bs=share_of(s['batch']), seed=s['seed'], device=device, share=processes())
     times = store.table.weight.values[rows] if s['balance'] == 'plan' else None
