@@ -44,7 +44,7 @@ class Budget:
 
 budgets = dict(tiny=Budget(24, 10, 256, 200, 64, 64), small=Budget(300, 100, 512, 48_000, 96, 192), large=Budget(1000, 300, 512, 84_000, 96, 256))
 
-# %% ../nbs/10a_accuracy.ipynb #4db289cd
+# %% ../nbs/10a_accuracy.ipynb #cdea274d
 regimes = 'low', 'medium', 'high'
 
 @dataclass
@@ -64,10 +64,11 @@ class Contest:
     @property
     def truth(self) -> str: return f'{self.home}/other_data/truth'
     @cached_property
-    def cells(self) -> pd.DataFrame: # of the folds to learn from
+    def cells(self) -> pd.DataFrame: # of the folds to learn from; `has_nucleus` tells which have enough of one for ours
         from hpa_cellcls.store import CellStore
+        from hpa_cellcls.train import has_nucleus, least_nucleus
         table = CellStore(Path(self.ws)/'cells').table
-        return table[table.fold != 0]
+        return table.assign(has_nucleus=has_nucleus(table, least_nucleus))[table.fold != 0]
 
 def prepare(contest: Contest, # what is wanted
             n_jobs: int=None, # processes (all cores)
@@ -165,19 +166,21 @@ def vouching(ws: str|Path, # workspace
     network, about = load_model(Path(ws)/'models'/first)
     save_model(Path(ws)/'models'/name, network, about | dict(rates=np.round(rates, 5).tolist(), shares=shares.round(5).to_dict('list'), sure=[[1.]*len(classes), [0.]*len(classes)]))
 
-# %% ../nbs/10a_accuracy.ipynb #e44a5e71
+# %% ../nbs/10a_accuracy.ipynb #dab457c1
 def _learn(contest, name, labels, n):
     "The training that ours, `copy` and `oracle` share, on so many cells; what it said of them."
-    from hpa_cellcls.train import train
-    _told(train(contest.ws, f'{name}-first', labels=labels, **_long(contest.plan, n), fold='0', keep='last', seed=contest.seed, device=contest.device))
+    from hpa_cellcls.train import least_nucleus, train
+    _told(train(contest.ws, f'{name}-first', labels=labels, nucleus=least_nucleus, **_long(contest.plan, n), fold='0', keep='last', seed=contest.seed, device=contest.device))
     told = pd.read_parquet(Path(contest.ws)/'models'/f'{name}-first'/'told.parquet')
     return told.merge(contest.cells[['id', 'number', 'candidates']], on=['id', 'number'])
 
 def _long(plan, n):
-    "Epochs of growing crops for the effort of a plan."
+    "Epochs of crops that grow after two thirds of them, so many of each that they come nearest to the effort of a plan."
     from hpa_cellcls.best import growing
-    sizes = growing(plan.side)
-    return dict(sizes=sizes, epochs=plan.epochs(n, times=np.mean([(int(s)/plan.side)**2 for s in sizes.split(',')])))
+    small, *_, large = map(int, growing(plan.side).split(','))
+    ways = [[small]*(e - k) + [large]*k for e in range(1, 2 + plan.epochs(n, small)) for k in {e//3, -(-e//3)}]
+    sides = min(ways, key=lambda w: abs(n*np.square(w).sum() - plan.passes*plan.side**2))
+    return dict(sizes=','.join(map(str, sides)), epochs=len(sides))
 
 def _read_both(contest, name, model):
     "Predictions with the evidence of the field, then without."
@@ -186,11 +189,12 @@ def _read_both(contest, name, model):
         _told(predict(contest.others, f'{contest.ws}/models/{model}', name=name, alone=alone, device=contest.device, n_jobs=1))
         yield evidence
 
+# %% ../nbs/10a_accuracy.ipynb #76a4c2c2
 @system('copy')
 def _copy(contest, name):
     from hpa_cellcls.chain import shares
     from hpa_cellcls.submission import probability_columns
-    table = _learn(contest, name, 'copied', len(contest.cells))
+    table = _learn(contest, name, 'copied', contest.cells.has_nucleus.sum())
     s = table[list(probability_columns)].to_numpy(float)
     vouching(contest.ws, f'{name}-first', name, s.mean(0), shares(s, table.id.to_numpy(), label_matrix(table.candidates) > 0))
     yield from _read_both(contest, name, name)
@@ -198,7 +202,7 @@ def _copy(contest, name):
 @system('best')
 def _best(contest, name):
     plan = contest.plan
-    _call('best', contest, name=name, side=plan.side, **_long(plan, len(contest.cells)), fold='0')
+    _call('best', contest, name=name, side=plan.side, **_long(plan, contest.cells.has_nucleus.sum()), fold='0')
     yield from _read_both(contest, name, name)
 
 @system('oracle')
@@ -209,7 +213,7 @@ def _oracle(contest, name):
     true, known = cell_truth(contest.ws, cells, f'{contest.home}/data/truth/cells.csv')
     targets = pd.DataFrame(true.astype(np.float32), columns=target_columns)
     write_targets(contest.ws, 'oracle', pd.concat([cells[['id', 'number']].assign(source='truth', weight=known.astype(np.float32)), targets], axis=1))
-    _learn(contest, name, 'oracle', known.sum())
+    _learn(contest, name, 'oracle', (known & cells.has_nucleus).sum())
     true, cells = true[known] > 0, cells[known]
     vouching(contest.ws, f'{name}-first', name, true.mean(0), true_shares(true, label_matrix(cells.candidates) > 0, cells.id.to_numpy()))
     yield from _read_both(contest, name, name)

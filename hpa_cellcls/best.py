@@ -7,14 +7,14 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/best.html.md"""
 # %% auto #0
 __all__ = ['growing', 'run_best', 'last_of']
 
-# %% ../nbs/09b_best.ipynb #dccb0424
+# %% ../nbs/09b_best.ipynb #0a623331
 from pathlib import Path
 from .chain import refine
 from .crops import cut, rim
 from .inference import predict
 from .segmentation import with_masks
 from .stage import Outcome
-from .train import train
+from .train import least_nucleus, train
 
 # %% ../nbs/09b_best.ipynb #d47bc739
 def growing(side: int, # pixels of a crop
@@ -23,7 +23,7 @@ def growing(side: int, # pixels of a crop
     small = max(32, side*2//3//8*8)
     return f'{small},{small},{side}'
 
-# %% ../nbs/09b_best.ipynb #7d71afff
+# %% ../nbs/09b_best.ipynb #e3d4d610
 def run_best(ws: str, # workspace with fields.csv
              others: str='', # folder of images or workspace to predict; none
              name: str='best', # of the model; the one it is made from is NAME-copied
@@ -35,6 +35,7 @@ def run_best(ws: str, # workspace with fields.csv
              epochs: int=12, # how often the cells are seen
              sizes: str='', # sides of the crops one after another, as for `train` (see `growing`)
              revise: float=.5, # share of the epochs after which copied labels are wholly revised; 0 never
+             nucleus: float=least_nucleus, # learn from no cell at the border that keeps less than this share of a usual nucleus
              fold: str='', # folds to judge by, from which nothing is learned; none
              alone: bool=False, # predict each cell by itself
              views: int=1, # ways to lay each crop when predicting
@@ -45,7 +46,7 @@ def run_best(ws: str, # workspace with fields.csv
             ) -> Outcome: # of the last step
     "Ours: copied labels, the share of them that is true, and cells that vouch for each other."
     steps = [with_masks(ws, n_jobs), cut(ws, side=side, frame=frame, away=away, n_jobs=n_jobs),
-             train(ws, f'{name}-copied', labels='copied', revise=revise, sizes=sizes or growing(side), arch=arch, init=init, epochs=epochs, fold=fold, keep='last', seed=seed, device=device, threads=threads),
+             train(ws, f'{name}-copied', labels='copied', revise=revise, nucleus=nucleus, sizes=sizes or growing(side), arch=arch, init=init, epochs=epochs, fold=fold, keep='last', seed=seed, device=device, threads=threads),
              refine(ws, f'{name}-copied', name, device=device, threads=threads)]
     if others: steps.append(predict(others, str(Path(ws)/'models'/name), name=name, alone=alone, views=views, device=device, threads=threads, n_jobs=n_jobs))
     return last_of(steps)

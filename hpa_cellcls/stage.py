@@ -6,7 +6,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/stage.html.md"""
 
 # %% auto #0
 __all__ = ['UserError', 'existing', 'whole_file', 'write_bytes', 'write_text', 'write_table', 'sweep', 'Record', 'digest',
-           'fingerprint', 'damage', 'stamp', 'Outcome', 'run_stage', 'check']
+           'fingerprint', 'damage', 'stamp', 'Outcome', 'bar_of', 'run_stage', 'check']
 
 # %% ../nbs/00c_stage.ipynb #aae80eb7
 import json, os, sys, tempfile, traceback
@@ -234,7 +234,7 @@ class Outcome:
         return '\n'.join(lines + [f'  {k}: {v[0]}' for k,v in list(self.failed.items())[:20]]
                          + [f'  ... and {len(self.failed) - 20} more, in {self.stage}.failed.csv'] * (len(self.failed) > 20))
 
-# %% ../nbs/00c_stage.ipynb #82fe07a3
+# %% ../nbs/00c_stage.ipynb #403ec714
 def _results(fn, items, folder, marks, prepare, n_jobs):
     "Attempt every item, in worker processes unless one job is asked for; yields as they finish."
     n_jobs = n_jobs or (None if effective_n_jobs() > 1 else cpu_count())
@@ -247,13 +247,20 @@ def _prepared(prepare, arg):
     try: return prepare(arg) if prepare else arg
     except Exception as e: return e
 
+def bar_of(items, # what to go through
+           total: int, # how many they are
+           label: str, # before the bar
+          ): # fastprogress's bar; in a log file it writes seldom
+    "A progress bar with a name."
+    from fastprogress import progress_bar
+    bar = progress_bar(items, total=total)
+    bar.prefix, bar.update_every = f'{label}:', .2 if sys.stdout.isatty() else 5
+    return bar
+
 def _watch(results, total, label, show):
     "A progress bar around `results`, when somebody may be watching and there is something to wait for."
     if not show or not total or os.environ.get('IN_TEST'): return results
-    from fastprogress import progress_bar
-    bar = progress_bar(results, total=total)
-    bar.prefix, bar.update_every = f'{label}:', .2 if sys.stdout.isatty() else 5
-    return _ended(bar)
+    return _ended(bar_of(results, total, label))
 
 def _ended(bar):
     "The bar's last line gets its end, so that the next print starts on a line of its own."
