@@ -307,7 +307,7 @@ def _describe(fields, table, labels):
         (int((table.other != '').sum()), 'fields have a label outside the 19 classes (column `other`)')) if n]
     return fields.merge(table, 'left', on='id').fillna({c: '' for c in label_columns}), notes
 
-# %% ../nbs/00_data.ipynb #81e5eafc
+# %% ../nbs/00_data.ipynb #c42761d0
 def index(folder: str, # folder with the images, or the competition's with train/ and train.csv in it
           ws: str='ws', # workspace, where fields.csv is written
           labels: str=None, # table of labels (train.csv beside the images if there is one)
@@ -322,7 +322,7 @@ def index(folder: str, # folder with the images, or the competition's with train
     images, found = _sources(folder, labels)
     fields, wrong = find_fields(images, order)
     table = _table_of(fields, folder, labels, found)
-    if folds > len(fields) or folds < 2: make_folds(pd.Series(['']*len(fields)), n_folds=folds)
+    if len(fields) and not 2 <= folds <= len(fields): make_folds(pd.Series(['']*len(fields)), n_folds=folds)
     items = {f['id']: f for f in fields.to_dict('records')} | {k: dict(id=k, wrong=v) for k,v in wrong.items()}
     out = run_stage(_look, dict(sorted(items.items())), Path(ws)/'index', 'index', inputs=field_files, n_jobs=n_jobs)
     if not out.results: raise UserError(f'{images}: none of its {len(items)} fields can be used; '
