@@ -32,7 +32,9 @@ def shares(s: np.ndarray, # cells x classes, what the network says
     empty = candidates[:, negative] & alone
     for k in range(len(classes)):
         has = candidates[:, k]
-        rows.append((*_share_single(s[has & alone, k], [s[r, k] for r in (empty, ~has)]), *_share_multi(s[has & ~alone, k], s[~has & ~alone, k])))
+        single = _share(s[has & alone, k], s[empty if empty.sum() >= 20 else ~has, k], moves=True, widest=1)
+        multi = _share(s[has & ~alone, k], s[~has & ~alone, k], moves=np.isnan(single))
+        rows.append((single, (has & alone).sum(), pd.Series([single, multi]).mean(), (has & ~alone).sum()))
     t = pd.DataFrame(rows, columns=['single', 'n_single', 'multi', 'n_multi'])
     for kind in ('single', 'multi'):
         middle = np.nanmedian(t[kind]) if t[kind].notna().any() else .6
@@ -45,22 +47,11 @@ def _images(field, candidates):
     return dict(images=images.mean(0), alone=images[images.sum(1) == 1].sum(0)/np.maximum(images.sum(0), 1))
 
 # %% ../nbs/09a_chain.ipynb #5f524801
-def _share_single(s, known):
-    "Which share of cells is unlike known ones of several kinds, in the mean; and how many cells there are."
-    known = [k for k in known if len(k) >= 20]
-    return np.mean([_bells(_logit(s), _logit(k), True) for k in known]) if len(s) >= 20 and known else np.nan, len(s)
+def _share(s, known, **how):
+    "Which share of cells is unlike known ones; unknown where there are few."
+    return _bells(_logit(s), _logit(known), **how) if min(len(s), len(known)) >= 20 else np.nan
 
-def _share_multi(s, known):
-    "Which share of cells is unlike the known ones, in the mean of two ways; and how many cells there are."
-    if min(len(s), len(known)) < 20: return np.nan, len(s)
-    return (_bells(_logit(s), _logit(known)) + _lowest(s, known.mean()))/2, len(s)
-
-def _lowest(s, mean):
-    "The share that is left when the lowest have a mean."
-    s = np.sort(s)
-    return 1 - np.searchsorted(np.cumsum(s)/np.arange(1, len(s) + 1), mean)/len(s)
-
-def _bells(z, known, moves=False, steps=300):
+def _bells(z, known, moves=False, widest=np.inf, steps=300):
     "The weight of a bell that is fitted beside the bell of known numbers, which may move a little."
     low, middle, high = np.quantile(known, [.16, .5, .84])
     width, share, at, spread = max((high - low)/2, .05), .5, np.quantile(z, .85), 1.
@@ -70,7 +61,7 @@ def _bells(z, known, moves=False, steps=300):
         w = np.where(z < middle, 0, ours/(ours + theirs))
         if not 1 < w.sum() < len(z) - 1: break
         share, at = w.mean(), (w*z).sum()/w.sum()
-        spread = max(np.sqrt((w*(z - at)**2).sum()/w.sum()), .3)
+        spread = np.clip(np.sqrt((w*(z - at)**2).sum()/w.sum()), .3, widest)
         if moves: middle = np.clip(((1 - w)*z).sum()/(1 - w).sum(), least, most)
     return w.mean()
 
@@ -187,8 +178,8 @@ def field_posterior(p: np.ndarray, # cells x classes, of one network
                     field: np.ndarray, # of each cell
                     rates: np.ndarray, # by class: share of cells that show it where the network learned
                     found: pd.DataFrame, # from `shares`
-                    sharpness: float=2, # how much the evidence of a cell counts for its field
-                    doubt: float=4, # how much evidence is discounted, as a logit
+                    sharpness: float=2.5, # how much the evidence of a cell counts for its field
+                    doubt: float=7, # how much evidence is discounted, as a logit
                    ) -> np.ndarray: # cells x classes
     "Probabilities that take the other cells of the field into account."
     out = np.empty_like(p)
