@@ -219,7 +219,7 @@ def _oracle(contest, name):
     yield from _read_both(contest, name, name)
 
 # %% ../nbs/10a_accuracy.ipynb #6d18f75a
-ablations = {'best-1round': dict(rounds=1), 'best-norefit': dict(steps=0), 'best-norevise': dict(first='copy-first')}
+ablations = {'best-norefit': dict(steps=0), 'best-norevise': dict(first='copy-first')}
 
 def _without(options):
     "Ours, with other parameters of `refine`; or from the network that only ever learned copied labels."

@@ -349,7 +349,7 @@ def bench(what: str, # speed: how fast each part is, against another way; accura
           only: str='', # speed: some of the races, by name: cutting, reading, ...
           repeats: int=5, # speed: counted runs of each side
           size: float=1, # speed: share of the full work; 1 for figures to publish
-          systems: str='', # accuracy: S1, S1-shifted, S2, S3, S4, copy, best, oracle (all of them), best-1round, best-norefit
+          systems: str='', # accuracy: S1, S1-shifted, S2, S3, S4, copy, best, oracle (all of them), best-norefit, best-norevise
           regimes: str='low,medium,high', # accuracy: how many of a field's cells fail to show its labels
           seeds: str='0', # accuracy: of the fields; 0, 1, 2 are for choosing, so give others for a figure to believe
           budget: str='small', # accuracy: small (an hour of processor time a seed) or large (longer)

@@ -29,10 +29,9 @@ def shares(s: np.ndarray, # cells x classes, what the network says
           ) -> pd.DataFrame: # by class: single and multi, the shares; images, how many have the class; alone, how many of them have nothing else
     "The share of cells that show a label of their image, estimated from the data."
     alone, rows = candidates.sum(1) == 1, []
-    empty = candidates[:, negative] & alone
     for k in range(len(classes)):
         has = candidates[:, k]
-        single = _share(s[has & alone, k], s[empty if empty.sum() >= 20 else ~has, k], moves=True, widest=1)
+        single = _share(s[has & alone, k], s[~has, k], moves=True)
         multi = _share(s[has & ~alone, k], s[~has & ~alone, k], moves=np.isnan(single))
         rows.append((single, (has & alone).sum(), pd.Series([single, multi]).mean(), (has & ~alone).sum()))
     t = pd.DataFrame(rows, columns=['single', 'n_single', 'multi', 'n_multi'])
@@ -47,11 +46,11 @@ def _images(field, candidates):
     return dict(images=images.mean(0), alone=images[images.sum(1) == 1].sum(0)/np.maximum(images.sum(0), 1))
 
 # %% ../nbs/09a_chain.ipynb #5f524801
-def _share(s, known, **how):
+def _share(s, known, moves=False):
     "Which share of cells is unlike known ones; unknown where there are few."
-    return _bells(_logit(s), _logit(known), **how) if min(len(s), len(known)) >= 20 else np.nan
+    return _bells(_logit(s), _logit(known), moves) if min(len(s), len(known)) >= 20 else np.nan
 
-def _bells(z, known, moves=False, widest=np.inf, steps=300):
+def _bells(z, known, moves=False, widest=2, steps=300):
     "The weight of a bell that is fitted beside the bell of known numbers, which may move a little."
     low, middle, high = np.quantile(known, [.16, .5, .84])
     width, share, at, spread = max((high - low)/2, .05), .5, np.quantile(z, .85), 1.
@@ -254,15 +253,12 @@ def refined(features: np.ndarray, # cells x numbers: input of the last layer
             s: np.ndarray, # cells x classes, what the network said while it learned
             field: np.ndarray, # of each cell
             candidates: np.ndarray, # cells x classes
-            rounds: int=2, # of shares, targets and fitting
-            steps: int=150, # of a fit
+            steps: int=150, # of the fit
            ) -> tuple: # scale, offset, map and offset (see `refit`), shares, probabilities
     "Shares, targets and the last layer, one after another."
-    for _ in range(rounds):
-        found = shares(s, field, candidates)
-        layer = scale, offset, w, b = refit(features, logits, soft_targets(s, candidates, found), steps)
-        s = _sigmoid(logits*scale + offset + features @ w.T + b)
-    return layer, found, s
+    found = shares(s, field, candidates)
+    layer = scale, offset, w, b = refit(features, logits, soft_targets(s, candidates, found), steps)
+    return layer, found, _sigmoid(logits*scale + offset + features @ w.T + b)
 
 def fold_in(network: Network, # as it was trained
             scale: np.ndarray, # of the old logits
@@ -281,22 +277,20 @@ def fold_in(network: Network, # as it was trained
 def refine(ws: str, # workspace
            first: str='copied', # model that learned from copied labels (`train --labels copied`)
            name: str='best', # of the model: it will be WS/models/NAME
-           rounds: int=2, # of shares, targets and fitting
-           steps: int=150, # of a fit; 0 only scales and moves what the last layer says
+           steps: int=150, # of the fit; 0 only scales and moves what the last layer says
            device: str='', # cpu, cuda, mps (the fastest that is there)
            threads: int=1, # of the processor, see `train`
           ) -> Outcome: # its note says how many copied labels are thought to be true
     "Find out how many copied labels are true, and fit the last layer of a model to that."
     folder, store = existing(Path(ws)/'models'/first, 'model (`hpa_cellcls train --labels copied` makes it)'), CellStore(Path(ws)/'cells')
-    if rounds < 1: raise UserError(f'--rounds {rounds}: there is nothing to do; give at least 1.')
-    record = Record(Path(ws)/'models'/name, 'refine', dict(first=first, made=stamp(folder/'model.safetensors'), rounds=rounds, steps=steps))
+    record = Record(Path(ws)/'models'/name, 'refine', dict(first=first, made=stamp(folder/'model.safetensors'), steps=steps))
     if 'model' in record.entries() and not record.damaged(): return _refined(name, record.entries()['model']['result'], 1)
     network, about = load_model(folder, tuple(store.params['only']))
     rows, s = _told(folder, store)
     cells, device = store.select(rows), compute_device(device or None)
     candidates = cell_targets(cells.table, 'copied')[0] > 0
     with using_threads(threads): features, logits = embedded(to_device(network, device), cells, Prepare(about['mean'], about['std'], about.get('size')))
-    layer, found, s = refined(features, logits, s, cells.table.id.to_numpy(), candidates, rounds, steps)
+    layer, found, s = refined(features, logits, s, cells.table.id.to_numpy(), candidates, steps)
     together = field_posterior(s, cells.table.id.to_numpy(), s.mean(0), found)
     sure = [a.round(5).tolist() for a in settle(together, soft_targets(s, candidates, found, 1))]
     about |= dict(refined=record.params, rates=s.mean(0).round(5).tolist(), shares=found.round(5).to_dict('list'), sure=sure)
