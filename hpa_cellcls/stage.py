@@ -33,7 +33,7 @@ def existing(path: str|Path, # file or folder that must be there
     path = Path(path)
     if path.exists(): return path
     near = next((p for p in path.parents if p.exists()), Path('.'))
-    raise UserError(f'{path}: no such {what} ({near.resolve().name or near}/ is there, the rest is not); check the spelling.')
+    raise UserError(f'{path}: no such {what} ({near.resolve().name}/ is there, the rest is not); check the spelling.')
 
 # %% ../nbs/00c_stage.ipynb #7785c509
 @contextmanager
