@@ -188,6 +188,7 @@ def allow(self: Record,
         if other := self.others(): raise UserError(f'{self.folder}: holds what `{other[0]}` made; give another name or folder to `{self.stage}`.')
         if self.output and Path(self.output).exists() and not self.journal.exists():
             raise UserError(f'{self.output}: is there, but was not made by `{self.stage}`; give another name, or move it away.')
+        if self.entries(): raise UserError(f'{self.file}: is missing beside {self.journal.name}; copy it again, or delete the folder {self.folder}.')
         return
     before = self.defaults | known
     keys = [k for k in {**before, **self.params} if before.get(k) != self.params.get(k)]
