@@ -24,7 +24,8 @@ from joblib import parallel_config
 from urllib3.exceptions import HTTPError
 from .data import channels, fit, read_channel, scale_bits
 from .labels import class_index, class_plan, classes as class_names, join_labels, label_matrix, parse_labels, read_labels
-from .stage import Outcome, Record, UserError, digest, existing, run_stage, write_bytes, write_table, write_text
+from .options import Annotated, Count, Literal, Positive, Range, Whole, command
+from .stage import Outcome, Record, UserError, digest, existing, read_table, run_stage, write_bytes, write_table, write_text
 
 # %% ../nbs/00b_atlas.ipynb #d5a0efbd
 def read_atlas(path: str|Path, # CSV with Image and Label, and perhaps Cellline and in_trainset
@@ -404,10 +405,8 @@ def fetch_fields(fields: pd.DataFrame, # rows of `read_atlas`
     if bits not in (None, 8, 16): raise UserError(f'--bits {bits}: give 8 or 16.')
     dest, fetcher, how = Path(dest), fetcher or Fetcher(), dict(format=format, size=size, bits=bits, png=png)
     items = {f['id']: (f, dest, fetcher, dict(how, address=address)) for f in fields.to_dict('records')}
-    threads = cv2.getNumThreads()
     with parallel_config(backend='threading'):
-        out = run_stage(_fetch_field, items, dest, 'download', how, n_jobs=fetcher.per_host)
-    cv2.setNumThreads(threads)
+        out = run_stage(_fetch_field, items, dest, 'download', how, n_jobs=fetcher.per_host, output=dest/'train.csv')
     _write_lists(dest, how)
     return out
 
@@ -469,9 +468,9 @@ def find_images(genes: pd.DataFrame, # rows of `read_genes`
     "Look up the images of genes in the atlas."
     dest, fetcher, pattern = Path(dest), fetcher or Fetcher(), pattern or os.environ.get('HPA_CELLCLS_ENTRIES') or entry_pattern
     with parallel_config(backend='threading'):
-        out = run_stage(_look_up, {g: (g, dest, fetcher, pattern) for g in genes.id}, dest, 'lookup', n_jobs=fetcher.per_host)
+        out = run_stage(_look_up, {g: (g, dest, fetcher, pattern) for g in genes.id}, dest/'lookup', 'lookup', n_jobs=fetcher.per_host)
     rows = [dict(i, in_trainset=False) for r in out.results.values() for i in r['images']]
-    if not rows: raise UserError(f'{dest}: none of {len(genes)} genes could be looked up or had an image; {dest}/lookup.failed.csv says more.')
+    if not rows: raise UserError(f'{dest}: none of {len(genes)} genes could be looked up or had an image; {dest}/lookup/lookup.failed.csv says more.')
     return pd.DataFrame(rows).drop_duplicates('id', ignore_index=True), out.failed
 
 # %% ../nbs/00b_atlas.ipynb #d85b8b44
@@ -494,24 +493,25 @@ def _line_names(text, table):
     return tuple(names)
 
 # %% ../nbs/00b_atlas.ipynb #4e4c30d9
+@command
 def download(table: str, # kaggle_2021.tsv, or the atlas's own subcellular_location.tsv
              dest: str='atlas', # folder for the images
              classes: str='', # those wanted, such as 11,15 or Aggresome (all)
-             max: int=500, # at most so many images
-             per_antibody: int=4, # at most so many images of one antibody
+             max: Count=500, # at most so many images
+             per_antibody: Count=4, # at most so many images of one antibody
              cell_lines: str='competition', # the 17 of the competition, all, or names such as HeLa,U-2 OS
              trainset: bool=False, # also images that the competition's training set holds
-             cap: int=None, # at most so many images of a class (twice the median of the classes)
-             format: str='jpg', # what to fetch: jpg (8 bits) or tif.gz (as recorded, large)
-             size: int=None, # store as PNG with this longer side at most
-             bits: int=None, # store as PNG with 8 or 16 bits
+             cap: Count=None, # at most so many images of a class (twice the median of the classes)
+             format: Literal['jpg', 'tif.gz']='jpg', # what to fetch: jpg (8 bits) or tif.gz (as recorded, large)
+             size: Annotated[int, Range(16)]=None, # store as PNG with this longer side at most
+             bits: Literal[8, 16]=None, # store as PNG with 8 or 16 bits
              png: bool=False, # store as PNG
-             genes: int=100, # with subcellular_location.tsv: how many genes to look up
-             seed: int=0, # another seed, another choice among equals
+             genes: Count=100, # with subcellular_location.tsv: how many genes to look up
+             seed: Whole=0, # another seed, another choice among equals
              dry_run: bool=False, # show the choice and stop
-             per_host: int=4, # at most so many requests at once
-             tries: int=5, # for each file, with growing pauses
-             timeout: float=30, # seconds without a byte before a file is tried again
+             per_host: Count=4, # at most so many requests at once
+             tries: Count=5, # for each file, with growing pauses
+             timeout: Positive=30, # seconds without a byte before a file is tried again
              address: str=None, # pattern of the files' addresses, with {antibody}, {image}, {channel}
              entries: str=None, # pattern of the entries' addresses, with {gene}
             ) -> Outcome: # what came of each field; with `dry_run` the choice
@@ -522,13 +522,13 @@ def download(table: str, # kaggle_2021.tsv, or the atlas's own subcellular_locat
         if dry_run: return chosen
         print(f'Genes to look up; {chosen}')
         rows, missing = find_images(chosen.fields, dest, entries, fetcher)
-        notes = [f'{len(missing)} genes could not be looked up ({dest}/lookup.failed.csv).'] * bool(missing)
+        notes = [f'{len(missing)} genes could not be looked up ({dest}/lookup/lookup.failed.csv).'] * bool(missing)
     else: rows = read_atlas(table)
     choice = choose(rows, numbers, max, per_antibody, _line_names(cell_lines, rows), trainset, cap, seed)
     if dry_run: return choice
     print(choice)
     if not len(choice.fields): raise UserError(f'{table}: none of its images fits; see the steps above, and widen --classes or --cell-lines.')
     out = fetch_fields(choice.fields, dest, format, size, bits, png, address, fetcher)
-    total = len(pd.read_csv(Path(dest)/'train.csv'))
+    total = len(read_table(Path(dest)/'train.csv'))
     out.note = ' '.join([f'{total} fields are in {dest} ({licence}, see ATTRIBUTION.txt).', *notes])
     return out

@@ -20,6 +20,7 @@ from scipy import ndimage
 from .crops import cut, cut_cell, measure_cells
 from .data import channels, index, read_masks
 from .labels import classes
+from .options import Annotated, Count, Device, Fraction, Literal, Range, Several, Whole, command
 from .stage import Outcome, UserError, write_table
 from .store import CellStore, write_shard
 from .synth import make_field, synth
@@ -344,23 +345,23 @@ def scoring(repeats: int=5, # counted runs of each way
     return [_row(f'score {n} fields of {side} px, {sum(map(len, found.values()))} rows, against unfolded masks', 'CPU s', timed)]
 
 # %% ../nbs/10_bench.ipynb #bfeac12e
-def bench(what: str, # speed: how fast each part is, against another way; accuracy: how well each system tells cells of generated fields
+@command
+def bench(what: Literal['speed', 'accuracy'], # speed: how fast each part is, against another way; accuracy: how well each system tells cells of generated fields
           dest: str='bench', # folder for the table
-          only: str='', # speed: some of the races, by name: cutting, reading, ...
-          repeats: int=5, # speed: counted runs of each side
-          size: float=1, # speed: share of the full work; 1 for figures to publish
-          systems: str='', # accuracy: S1, S1-shifted, S2, S3, S4, copy, best, oracle (all of them), best-norefit, best-norevise
-          regimes: str='low,medium,high', # accuracy: how many of a field's cells fail to show its labels
-          seeds: str='0', # accuracy: of the fields; 0, 1, 2 are for choosing, so give others for a figure to believe
-          budget: str='small', # accuracy: small (an hour of processor time a seed) or large (longer)
-          device: str='cpu', # accuracy: cpu, cuda, mps
-          n_jobs: int=None, # accuracy: systems at a time (all cores)
+          only: Annotated[str, Several(str, once=True)]='', # speed: some of the races, by name: cutting, reading, ...
+          repeats: Count=5, # speed: counted runs of each side
+          size: Fraction=1, # speed: share of the full work; 1 for figures to publish
+          systems: Annotated[str, Several(str, once=True)]='', # accuracy: S1, S1-shifted, S2, S3, S4, copy, best, oracle (all of them), best-norefit, best-norevise
+          regimes: Annotated[str, Several(str, once=True, some=True)]='low,medium,high', # accuracy: how many of a field's cells fail to show its labels
+          seeds: Annotated[str, Several(int, Range(0), once=True, some=True)]='0', # accuracy: of the fields; 0, 1, 2 are for choosing, so give others for a figure to believe
+          budget: Literal['tiny', 'small', 'large']='small', # accuracy: small (an hour of processor time a seed) or large (longer)
+          device: Device='cpu', # accuracy: cpu, cuda, mps
+          n_jobs: Count=None, # accuracy: systems at a time (all cores)
          ) -> Outcome: # its note is the table
     "Measure how fast every part is on this machine, or how well each system tells cells."
     if what == 'accuracy':
         from hpa_cellcls.accuracy import accuracy
         return accuracy(systems, regimes, seeds, budget, dest, device, n_jobs)
-    if what != 'speed': raise UserError(f'bench {what}: is unknown; there are speed and accuracy.')
     names = [n.strip() for n in only.split(',') if n.strip()] or [*races]
     if bad := [n for n in names if n not in races]: raise UserError(f'--only {only}: {bad[0]!r} is no race; there are {", ".join(races)}.')
     cv2.setNumThreads(1)

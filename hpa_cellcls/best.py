@@ -13,6 +13,7 @@ from .chain import refine
 from .crops import cut, rim
 from .inference import predict
 from .segmentation import with_masks
+from .options import Annotated, Count, Device, Folds, Literal, Name, Part, Range, Share, Sides, Whole, command
 from .stage import Outcome
 from .train import least_nucleus, train
 
@@ -24,25 +25,26 @@ def growing(side: int, # pixels of a crop
     return f'{small},{small},{side}'
 
 # %% ../nbs/09b_best.ipynb #e3d4d610
+@command
 def run_best(ws: str, # workspace with fields.csv
              others: str='', # folder of images or workspace to predict; none
-             name: str='best', # of the model; the one it is made from is NAME-copied
-             side: int=96, # pixels of a crop
-             frame: str='fixed', # see `cut`
-             away: float=rim, # see `cut`
+             name: Name='best', # of the model; the one it is made from is NAME-copied
+             side: Annotated[int, Range(64, 512)]=96, # pixels of a crop
+             frame: Literal['fit', 'fixed', 'squash']='fixed', # see `cut`
+             away: Annotated[float, Range(0, .1)]=rim, # see `cut`
              arch: str='small', # network: small, or any of timm's
              init: str='', # begin with: nothing, imagenet, a model, a published checkpoint
-             epochs: int=12, # how often the cells are seen
-             sizes: str='', # sides of the crops one after another, as for `train` (see `growing`)
-             revise: float=.5, # share of the epochs after which copied labels are wholly revised; 0 never
-             nucleus: float=least_nucleus, # learn from no cell at the border that keeps less than this share of a usual nucleus
-             fold: str='', # folds to judge by, from which nothing is learned; none
+             epochs: Count=12, # how often the cells are seen
+             sizes: Sides='', # sides of the crops one after another, as for `train` (see `growing`)
+             revise: Part=.5, # share of the epochs after which copied labels are wholly revised; 0 never
+             nucleus: Share=least_nucleus, # learn from no cell at the border that keeps less than this share of a usual nucleus
+             fold: Folds='', # folds to judge by, from which nothing is learned; none
              alone: bool=False, # predict each cell by itself
-             views: int=1, # ways to lay each crop when predicting
-             seed: int=0, # of everything random
-             device: str='', # cpu, cuda, mps (the fastest that is there)
-             threads: int=1, # of the processor, see `train`
-             n_jobs: int=None, # processes (all cores)
+             views: Annotated[int, Range(1, 8)]=1, # ways to lay each crop when predicting
+             seed: Whole=0, # of everything random
+             device: Device='', # cpu, cuda, mps (the fastest that is there)
+             threads: Count=1, # of the processor, see `train`
+             n_jobs: Count=None, # processes (all cores)
             ) -> Outcome: # of the last step
     "Ours: copied labels, the share of them that is true, and cells that vouch for each other."
     steps = [with_masks(ws, n_jobs), cut(ws, side=side, frame=frame, away=away, n_jobs=n_jobs),

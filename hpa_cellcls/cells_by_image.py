@@ -6,7 +6,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/cells_by_image.html.md"""
 
 # %% auto #0
 __all__ = ['published_settings', 'small_mask', 'alone', 'field_views', 'whole_probabilities', 'reach', 'windows',
-           'window_probabilities', 'crop_probabilities', 'predict_cells_by_image', 'run_s3']
+           'window_probabilities', 'crop_probabilities', 'predict_cells_by_image', 'are_losses', 'run_s3']
 
 # %% ../nbs/07a_cells_by_image.ipynb #a9070948
 from pathlib import Path
@@ -15,11 +15,13 @@ import torch.nn.functional as F
 from .crops import cut_cell, measure_cells
 from .data import channels as all_channels, field_files, read_field, read_fields, read_masks
 from .batches import using_threads
-from .image_level import (Member, _square, _train, as_planes, field_answers, judged_note, load_members, made_of, parse_views, predict_both, said_of_fields,
-                                     seen_as, settings_of, shortened)
+from .image_level import (FieldSize, Member, Models, Planes, Views, Weights, _square, _train, as_planes, field_answers, judged_note, load_members,
+                                     made_of, parse_views, predict_both, said_of_fields, seen_as, settings_of, shortened, write_family)
 from .inference import workspace_of
 from .labels import classes
 from .models import Network, compute_device, computing
+from .losses import named_loss
+from .options import Annotated, Count, Device, Fraction, Literal, Name, Range, Several, Whole, command, defaults_of
 from .stage import Outcome, UserError, run_stage
 from .submission import prediction_columns, probability_columns, submit, write_predictions
 
@@ -194,26 +196,24 @@ def _scales_fit(members, how):
     return how | dict(local=how['local'] | {k: 0 for k in odd})
 
 # %% ../nbs/07a_cells_by_image.ipynb #6e129152
+@command
 def predict_cells_by_image(ws: str, # workspace with fields.csv and masks
-                           models: str, # names of models of whole fields, or of folds NAME_0, NAME_1, ..., separated by commas
-                           name: str='', # of the predictions: WS/predictions/NAME.parquet (the names of the models)
-                           way: str='field', # field (the whole field without other cells), crop (the masked cell, padded square), image (all cells as their field)
-                           keep: str='neighbours', # in a field, what stays: neighbours (all but other cells), masked (the cell alone)
-                           views: str='identity,horizontal,vertical,0.8,1.2', # over which the mean is taken
-                           weights: str='', # of the names: equal if empty, found (on judged fields), or numbers
-                           windows: str='auto', # in a field: auto (a window around the cell where the network allows it), always, never
-                           margin: int=2, # of windows, in positions of 32 pixels
+                           models: Models, # names of models of whole fields, or of folds NAME_0, NAME_1, ..., separated by commas
+                           name: Name='', # of the predictions: WS/predictions/NAME.parquet (the names of the models)
+                           way: Literal['field', 'crop', 'image']='field', # field (the whole field without other cells), crop (the masked cell, padded square), image (all cells as their field)
+                           keep: Literal['neighbours', 'masked']='neighbours', # in a field, what stays: neighbours (all but other cells), masked (the cell alone)
+                           views: Views='identity,horizontal,vertical,0.8,1.2', # over which the mean is taken
+                           weights: Weights='', # of the names: equal if empty, found (on judged fields), or numbers
+                           windows: Literal['auto', 'always', 'never']='auto', # in a field: auto (a window around the cell where the network allows it), always, never
+                           margin: Whole=2, # of windows, in positions of 32 pixels
                            trained_in: str='', # workspace with the models (WS)
-                           batch: int=16, # pictures at once
-                           device: str='', # cpu, cuda, mps (the fastest that is there)
-                           threads: int=1, # of the processor, for the networks; see `train_images`
+                           batch: Count=16, # pictures at once
+                           device: Device='', # cpu, cuda, mps (the fastest that is there)
+                           threads: Count=1, # of the processor, for the networks; see `train_images`
                            progress: bool=True, # a progress bar, unless it is switched off
                           ) -> Outcome: # its note says where the table is
     "Predict single cells with networks for whole fields, into WS/predictions."
-    for key, value, known in (('way', way, ('field', 'crop', 'image')), ('keep', keep, ('neighbours', 'masked'))):
-        if value not in known: raise UserError(f'--{key} {value}: is unknown; there are {", ".join(known)}.')
     name, device = name or models.replace(',', '+'), compute_device(device or None)
-    parse_views(views)
     members = load_members(trained_in or ws, models, weights, device)
     how = dict(way=way, keep=keep, views=views, margin=margin, models=made_of(trained_in or ws, members))
     with using_threads(threads):
@@ -233,8 +233,8 @@ def _predict(ws, name, members, how, said, batch, device, progress):
                 done += _cells_of(f, masks/f'{f["id"]}.tif', said[0].get(f['id']), members, how, batch, device)
             except UserError as e: failed[f['id']] = str(e)
         return dict(cells=done, failed=failed)
-    out = run_stage(part_of, {f'part-{i//8:05d}': rows[i:i + 8] for i in range(0, len(rows), 8)}, folder/f'{name}.cells', 'predict_cells_by_image',
-                    how, inputs=lambda part: [p for f in part for p in (*field_files(f), masks/f'{f["id"]}.tif')], n_jobs=1, progress=progress)
+    out = run_stage(part_of, {f'part-{i//8:05d}': rows[i:i + 8] for i in range(0, len(rows), 8)}, folder/name, 'predict_cells_by_image',
+                    how, defaults_of(predict_cells_by_image), output=folder/f'{name}.parquet', inputs=lambda part: [p for f in part for p in (*field_files(f), masks/f'{f["id"]}.tif')], n_jobs=1, progress=progress)
     table = pd.DataFrame([c for r in out.results.values() for c in r['cells']], columns=prediction_columns)
     failed = {k: (e, '') for r in out.results.values() for k, e in r['failed'].items()}
     if failed and not len(table): raise UserError(next(iter(failed.values()))[0])
@@ -243,32 +243,38 @@ def _predict(ws, name, members, how, said, batch, device, progress):
                    f'{len(table)} cells in {file}.')
 
 # %% ../nbs/07a_cells_by_image.ipynb #bda8a22c
+def are_losses(text: str, # of networks, separated by semicolons
+              ):
+    "Refuse what is no loss."
+    for t in text.split(';'): named_loss(t.strip())
+
+@command
 def run_s3(ws: str, # workspace with fields.csv
            others: str='', # folder of images or workspace to predict; the fields of WS themselves
-           name: str='s3', # of models and predictions
-           archs: str='efficientnet_b0,seresnext26d_32x4d', # networks, by timm's names, separated by commas
-           channels: str='red,green,blue', # planes, such as red,green,yellow or red,green,blue,yellow
-           size: int=1024, # side of the fields
-           head: str='timm', # timm, concat or stages
+           name: Name='s3', # of models and predictions
+           archs: Annotated[str, Several(str, once=True, some=True)]='efficientnet_b0,seresnext26d_32x4d', # networks, by timm's names, separated by commas
+           channels: Planes='red,green,blue', # planes, such as red,green,yellow or red,green,blue,yellow
+           size: FieldSize=1024, # side of the fields
+           head: Literal['timm', 'concat', 'stages']='timm', # timm, concat or stages
            init: str='imagenet', # begin with: nothing, imagenet, a model
-           losses: str='alpha_gamma;alpha_gamma:alpha=.75,gamma=0', # of each network, separated by semicolons; the last goes for the rest
-           rates: str='6e-4,6.5e-5', # learning rate of each network
-           batches: str='16,14', # fields a batch for each network
-           epochs: int=10, # of each fold
-           folds: str='0,1,2,3,4', # to train and judge by
-           fraction: float=1., # of the fields, as a sample
-           normalise: str='published', # mean and spread of the pixels: published, own
-           way: str='field', # to single cells: field, crop, image, or none
-           keep: str='neighbours', # in a field, what stays: neighbours, masked
-           views: str='identity,horizontal,vertical,0.8,1.2', # at inference
-           weights: str='found', # of the networks: found, equal if empty, or numbers
-           windows: str='auto', # in a field: auto, always, never
+           losses: Annotated[str, are_losses]='alpha_gamma;alpha_gamma:alpha=.75,gamma=0', # of each network, separated by semicolons; the last goes for the rest
+           rates: Annotated[str, Several(float, Range(above=0), some=True)]='6e-4,6.5e-5', # learning rate of each network
+           batches: Annotated[str, Several(int, Range(1), some=True)]='16,14', # fields a batch for each network
+           epochs: Count=10, # of each fold
+           folds: Annotated[str, Several(int, Range(0), once=True, some=True)]='0,1,2,3,4', # to train and judge by
+           fraction: Fraction=1., # of the fields, as a sample
+           normalise: Literal['published', 'own']='published', # mean and spread of the pixels: published, own
+           way: Literal['field', 'crop', 'image', 'none']='field', # to single cells: field, crop, image, or none
+           keep: Literal['neighbours', 'masked']='neighbours', # in a field, what stays: neighbours, masked
+           views: Views='identity,horizontal,vertical,0.8,1.2', # at inference
+           weights: Weights='found', # of the networks: found, equal if empty, or numbers
+           windows: Literal['auto', 'always', 'never']='auto', # in a field: auto, always, never
            dest: str='', # a submission, when it is wanted
            sample: str='', # its sample_submission.csv
-           seed: int=0, # of everything random
-           n_jobs: int=None, # processes that shrink and segment (all cores)
-           device: str='', # cpu, cuda, mps (the fastest that is there)
-           threads: int=1, # of the processor; see `train_images`
+           seed: Whole=0, # of everything random
+           n_jobs: Count=None, # processes that shrink and segment (all cores)
+           device: Device='', # cpu, cuda, mps (the fastest that is there)
+           threads: Count=1, # of the processor; see `train_images`
           ) -> Outcome: # its note says how well the judged fields are told
     "The image-level system of the 46th place: train on fields, predict single cells."
     s = dict(channels=channels, size=size, head=head, init=init, epochs=epochs, fraction=fraction, normalise=normalise, seed=seed, **published_settings)
@@ -276,10 +282,12 @@ def run_s3(ws: str, # workspace with fields.csv
     for arch, own in _each(archs, losses, rates, batches).items():
         names.append(f'{name}_{arch}')
         with using_threads(threads):
-            for fold in folds.split(','): failed |= _train(ws, f'{names[-1]}_{fold.strip()}', settings_of(**s | own, fold=fold.strip()), n_jobs, device, '', '').failed
+            models = {f'{names[-1]}_{int(k)}': str(int(k)) for k in folds.split(',')}
+            for model, fold in models.items(): failed |= _train(ws, model, settings_of(**s | own, fold=fold), n_jobs, device, '', '').failed
+        write_family(ws, names[-1], [*models])
         notes.append(f'{arch}: {judged_note(ws, names[-1])}')
     out = predict_both(ws, others, ','.join(names), name, weights if len(names) > 1 else '', views, way, device=device, threads=threads, n_jobs=n_jobs, keep=keep, windows=windows)
-    if dest and way: notes.append(submit(workspace_of(others or ws)[0], name, dest, sample or None).note)
+    if dest and way != 'none': notes.append(submit(workspace_of(others or ws)[0], name, dest, sample or None).note)
     return Outcome('run_s3', out.results, failed | out.failed, out.skipped, ' '.join([*notes, out.note]))
 
 # %% ../nbs/07a_cells_by_image.ipynb #20def52c
@@ -288,7 +296,5 @@ published_settings = dict(dropout=0., schedule='cosine', recipe='published', sca
 def _each(archs, losses, rates, batches):
     "Network -> its own settings."
     def at(values, k): return values[min(k, len(values) - 1)].strip()
-    try:
-        return {a.strip(): dict(arch=a.strip(), loss=at(losses.split(';'), k), lr=float(at(rates.split(','), k)), batch=int(at(batches.split(','), k)))
-                for k, a in enumerate(archs.split(','))}
-    except ValueError as e: raise UserError(f'--rates {rates} --batches {batches}: are no numbers ({e}); give one for each network.') from None
+    return {a.strip(): dict(arch=a.strip(), loss=at(losses.split(';'), k), lr=float(at(rates.split(','), k)), batch=int(at(batches.split(','), k)))
+            for k, a in enumerate(archs.split(','))}

@@ -17,7 +17,8 @@ from fastai.callback.core import Callback
 from .labels import classes, negative
 from .many import gathered, processes
 from .models import Network, compute_device, computing, load_model, save_model, to_device
-from .stage import Outcome, Record, UserError, existing, fingerprint, stamp
+from .options import Count, Device, Name, Whole, command, defaults_of
+from .stage import Outcome, Record, UserError, content, existing, fingerprint
 from .store import CellStore
 from .submission import probability_columns
 
@@ -274,20 +275,27 @@ def fold_in(network: Network, # as it was trained
     return network
 
 # %% ../nbs/09a_chain.ipynb #62ed47f7
+@command
 def refine(ws: str, # workspace
-           first: str='copied', # model that learned from copied labels (`train --labels copied`)
-           name: str='best', # of the model: it will be WS/models/NAME
-           steps: int=150, # of the fit; 0 only scales and moves what the last layer says
-           device: str='', # cpu, cuda, mps (the fastest that is there)
-           threads: int=1, # of the processor, see `train`
+           first: Name='copied', # model that learned from copied labels (`train --labels copied`)
+           name: Name='best', # of the model: it will be WS/models/NAME
+           steps: Whole=150, # of the fit; 0 only scales and moves what the last layer says
+           device: Device='', # cpu, cuda, mps (the fastest that is there)
+           threads: Count=1, # of the processor, see `train`
           ) -> Outcome: # its note says how many copied labels are thought to be true
     "Find out how many copied labels are true, and fit the last layer of a model to that."
     folder, store = existing(Path(ws)/'models'/first, 'model (`hpa_cellcls train --labels copied` makes it)'), CellStore(Path(ws)/'cells')
-    record = Record(Path(ws)/'models'/name, 'refine', dict(first=first, made=stamp(folder/'model.safetensors'), steps=steps))
-    if 'model' in record.entries() and not record.damaged(): return _refined(name, record.entries()['model']['result'], 1)
+    dest, params = Path(ws)/'models'/name, dict(first=first, made=content(folder/'model.safetensors'), steps=steps)
+    with Record(dest, 'refine', params, defaults_of(refine), dest/'model.json').held() as record:
+        if 'model' not in record.entries() or record.damaged(): _refine(record, folder, store, steps, compute_device(device or None), threads)
+        else: return _refined(name, record.entries()['model']['result'], 1)
+        return _refined(name, record.entries()['model']['result'])
+
+def _refine(record, folder, store, steps, device, threads):
+    "Fit the last layer, and save the model."
     network, about = load_model(folder, tuple(store.params['only']))
     rows, s = _told(folder, store)
-    cells, device = store.select(rows), compute_device(device or None)
+    cells = store.select(rows)
     candidates = cell_targets(cells.table, 'copied')[0] > 0
     with using_threads(threads): features, logits = embedded(to_device(network, device), cells, Prepare(about['mean'], about['std'], about.get('size')))
     layer, found, s = refined(features, logits, s, cells.table.id.to_numpy(), candidates, steps)
@@ -298,7 +306,6 @@ def refine(ws: str, # workspace
     (record.folder/'trained_on.csv').write_bytes((folder/'trained_on.csv').read_bytes())
     files = [record.folder/f for f in ('model.safetensors', 'model.json', 'trained_on.csv')]
     record.add('model', dict(cells=len(rows), single=_usual(found, 'single'), multi=_usual(found, 'multi')), fingerprint(files, record.folder))
-    return _refined(name, record.entries()['model']['result'])
 
 def _usual(found, kind): return round(float(found[kind][:negative].median()), 3)
 

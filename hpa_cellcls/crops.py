@@ -11,7 +11,8 @@ __all__ = ['rim', 'measure_cells', 'window', 'cut_out', 'cut_cell', 'cell_labels
 from pathlib import Path
 import cv2, numpy as np, pandas as pd
 from scipy import ndimage
-from .data import channels, field_files, parse_labels, read_field, read_fields, read_masks
+from .data import Channels, channels, field_files, parse_labels, read_field, read_fields, read_masks
+from .options import Amount, Annotated, Count, Literal, Range, Several, command, defaults_of
 from .stage import Outcome, UserError, run_stage
 from .store import CellStore, write_manifest, write_shard
 
@@ -146,23 +147,26 @@ def _cut_part(item):
     return dict(cells=len(crops), failed=failed, files=files)
 
 # %% ../nbs/02_crops.ipynb #dd06f64b
+@command
 def cut(ws: str, # workspace with fields.csv and masks
-        side: int=128, # pixels of a crop, 64 to 512
-        keep: str='masked', # what stays: masked (the cell alone), neighbours (all but other cells), all
-        frame: str='fit', # fit (box and margin, proportions kept), fixed (same scale for all), squash (box pulled to a square)
-        margin: float=.05, # around the box, as a share of its longer side
-        span: float=.4, # side of the fixed window, as a share of the field's longer side
-        away: float=0, # from other cells, as a share of the field's longer side: what is nearer to them goes, too
-        only: str='red,green,blue,yellow', # channels of the crops
-        fields_per_shard: int=64, # fields that make one shard
-        n_jobs: int=None, # processes (all cores)
+        side: Annotated[int, Range(64, 512)]=128, # pixels of a crop, 64 to 512
+        keep: Literal['masked', 'neighbours', 'all']='masked', # what stays: masked (the cell alone), neighbours (all but other cells), all
+        frame: Literal['fit', 'fixed', 'squash']='fit', # fit (box and margin, proportions kept), fixed (same scale for all), squash (box pulled to a square)
+        margin: Annotated[float, Range(0, 1)]=.05, # around the box, as a share of its longer side
+        span: Annotated[float, Range(above=0, most=1)]=.4, # side of the fixed window, as a share of the field's longer side
+        away: Annotated[float, Range(0, .1)]=0, # from other cells, as a share of the field's longer side: what is nearer to them goes, too
+        only: Channels='red,green,blue,yellow', # channels of the crops
+        fields_per_shard: Count=64, # fields that make one shard
+        n_jobs: Count=None, # processes (all cores)
        ) -> Outcome: # cells of each shard, and the fields that failed
     "Cut every cell out of its field, into WS/cells."
-    how = _checked(dict(side=side, keep=keep, frame=frame, margin=margin, span=span, away=away, only=[c.strip() for c in only.split(',')]))
+    if away and keep != 'masked': raise UserError(f'--away {away}: goes with --keep masked.')
+    how = dict(side=side, keep=keep, frame=frame, margin=margin, span=span, away=away, only=[c.strip() for c in only.split(',')])
     fields, dest, masks = read_fields(ws).to_dict('records'), Path(ws)/'cells', Path(ws)/'masks'
     chunks = [fields[i:i + fields_per_shard] for i in range(0, len(fields), fields_per_shard)]
     items = {f'part-{i:05d}': (c, dest/f'part-{i:05d}.arrow', masks, how) for i,c in enumerate(chunks)}
-    out = run_stage(_cut_part, items, dest, 'cut', dict(how, fields_per_shard=fields_per_shard), inputs=_cut_inputs, n_jobs=n_jobs)
+    out = run_stage(_cut_part, items, dest, 'cut', dict(how, fields_per_shard=fields_per_shard), defaults_of(cut),
+                    inputs=_cut_inputs, output=dest/'manifest.json', n_jobs=n_jobs)
     for r in out.results.values(): out.failed |= {k: (v, '') for k,v in r['failed'].items()}
     _finish(dest, out)
     return out
@@ -173,16 +177,6 @@ def _cut_inputs(item):
     return [path for f in fields for path in [*field_files(f), masks/f'{f["id"]}.tif']]
 
 # %% ../nbs/02_crops.ipynb #23a5067b
-def _checked(how):
-    "The way of cutting, when it is one."
-    if not 64 <= how['side'] <= 512: raise UserError(f'--side {how["side"]}: a crop has 64 to 512 pixels.')
-    for key, known in dict(keep=('masked', 'neighbours', 'all'), frame=('fit', 'fixed', 'squash')).items():
-        if how[key] not in known: raise UserError(f'--{key} {how[key]}: is unknown; there are {", ".join(known)}.')
-    if not 0 <= how['away'] <= .1 or (how['away'] and how['keep'] != 'masked'): raise UserError(f'--away {how["away"]}: is a share of the field from 0 to .1, and goes with --keep masked.')
-    bad = [c for c in how['only'] if c not in channels]
-    if bad: raise UserError(f'--only {",".join(how["only"])}: {bad[0]!r} is no channel; there are {", ".join(channels)}.')
-    return how
-
 def _finish(dest, out):
     "The manifest, and a sentence about what there is; shards of an earlier, longer table go."
     paths = [p for k in out.results if (p := dest/f'{k}.arrow').exists() and out.results[k]['cells']]

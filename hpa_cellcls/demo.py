@@ -20,6 +20,7 @@ from .labels import join_labels
 from .page import report
 from .score import calibration_error, f1, mean_ap, score
 from .segmentation import segment, with_masks
+from .options import Annotated, Count, Device, Folds, Literal, Name, Range, Whole, command
 from .stage import Outcome, UserError, check, write_table
 from .submission import probability_columns, read_predictions, submit
 from .synth import synth
@@ -41,23 +42,24 @@ def judge(ws: str|Path, # workspace with masks and predictions
     return dict(cells=int(known.sum()), cell_mAP=mean_ap(true[known], p), cell_F1=f1(true[known], p > .5), ECE=calibration_error(true[known], p), competition_mAP=result.mAP)
 
 # %% ../nbs/11_report.ipynb #e5f42c6a
+@command
 def run_s1(ws: str, # workspace with fields.csv
            others: str='', # folder of images or workspace to predict; none
-           name: str='s1', # of the model after the second stage; that of the first is NAME-first
-           side: int=96, # pixels of a crop
-           frame: str='fixed', # see `cut`
-           away: float=rim, # see `cut`
+           name: Name='s1', # of the model after the second stage; that of the first is NAME-first
+           side: Annotated[int, Range(64, 512)]=96, # pixels of a crop
+           frame: Literal['fit', 'fixed', 'squash']='fixed', # see `cut`
+           away: Annotated[float, Range(0, .1)]=rim, # see `cut`
            arch: str='small', # network: small, or any of timm's
            init: str='', # begin with: nothing, imagenet, a model, a published checkpoint
-           epochs: int=16, # of the first stage
-           more: int=8, # epochs of the second stage
-           rounds: int=1, # of pseudo-labels
-           rule: str='hard', # for pseudo-labels: hard (the source's), shifted, soft
-           fold: str='0', # folds to judge by
-           views: int=1, # ways to lay each crop when predicting
-           seed: int=0, # of everything random
-           device: str='', # cpu, cuda, mps (the fastest that is there)
-           n_jobs: int=None, # processes (all cores)
+           epochs: Count=16, # of the first stage
+           more: Count=8, # epochs of the second stage
+           rounds: Count=1, # of pseudo-labels
+           rule: Literal['hard', 'shifted', 'soft']='hard', # for pseudo-labels: hard (the source's), shifted, soft
+           fold: Folds='0', # folds to judge by
+           views: Annotated[int, Range(1, 8)]=1, # ways to lay each crop when predicting
+           seed: Whole=0, # of everything random
+           device: Device='', # cpu, cuda, mps (the fastest that is there)
+           n_jobs: Count=None, # processes (all cores)
           ) -> Outcome: # of the last step
     "S1: cells of single-label images, then pseudo-labels; then predictions."
     steps = [with_masks(ws, n_jobs), cut(ws, side=side, frame=frame, away=away, n_jobs=n_jobs),
@@ -71,13 +73,13 @@ sizes = dict(tiny=dict(fields=24, others=6, pixels=256, epochs=(1, 1, 1)),
              small=dict(fields=240, others=60, pixels=512, epochs=(16, 6, 16)),
              large=dict(fields=1000, others=300, pixels=512, epochs=(24, 12, 18)))
 
+@command
 def demo(dest: str='demo', # folder for everything that is made
-         size: str='small', # small (a few minutes) or large (half an hour)
-         seed: int=0, # another seed, other fields
-         n_jobs: int=None, # processes (all cores)
+         size: Literal['tiny', 'small', 'large']='small', # small (a few minutes) or large (half an hour)
+         seed: Annotated[int, Range(0, 2**30)]=0, # another seed, other fields
+         n_jobs: Count=None, # processes (all cores)
         ) -> Outcome: # its note is the table of scores
     "S1 and ours on generated fields: draw, segment, cut, train, pseudo-labels, train on, copied labels, predict, score, report."
-    if size not in sizes: raise UserError(f'--size {size}: is unknown; there are {", ".join(sizes)}.')
     how, start, home = sizes[size], perf_counter(), Path(dest)
     ws, others = home/'ws', home/'others'
     _tell(1, f'Drawing {how["fields"]} fields to learn from and {how["others"]} others', synth(home/'data', how['fields'], how['pixels'], seed, n_jobs=n_jobs),

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np, pandas as pd
 from .crops import cell_labels
 from .data import read_fields, read_masks
-from .image_level import _numbers, read_image_predictions
+from .image_level import Weights, _numbers, read_image_predictions
 from .score import mean_ap
-from .stage import Outcome, UserError, _watch, digest, existing
+from .options import Annotated, Literal, Name, Several, Share, command, defaults_of
+from .stage import Outcome, Record, UserError, _watch, digest, existing, fingerprint, read_table
 from .submission import probability_columns, read_predictions, write_predictions
 from .validation import cell_truth, halves, match_cells
 
@@ -146,7 +147,7 @@ def _seen_by(models, name, mark=''):
         raise UserError(f'{card.parent}: is not there, so nobody can tell which fields are new to this model; bring it back, or give --weights as numbers.')
     if mark and digest(card)[:len(mark)] != mark: raise UserError(f'{card.parent}: was trained anew since it predicted; predict again.')
     began = json.loads(card.read_text()).get('about', {}).get('trained', {}).get('init', '')
-    seen = {*pd.read_csv(existing(card.parent/'trained_on.csv', 'list of the fields that a model has learned from'), dtype=str).id}
+    seen = {*read_table(card.parent/'trained_on.csv', 'list of the fields that a model has learned from').id}
     before = next((f for f in (models/began, Path(began)) if began and (f/'model.json').exists()), None)
     return seen | (_seen_by(before.parent, before.name) if before else set())
 
@@ -261,20 +262,23 @@ def _weigh(ws, parts, table, how, weights, truth):
     return best_weights(judges.shows, p, how, known), note + '.'
 
 # %% ../nbs/09_ensemble.ipynb #bb0567ca
+@command
 def ensemble(ws: str, # workspace
-             predictions: str, # names of predictions of cells, separated by commas; those of another workspace as WS2:NAME
-             name: str='ensemble', # of the result: it will be WS/predictions/NAME.parquet
-             how: str='mean', # mean, geometric or rank
-             weights: str='', # of the predictions: equal if empty, found (on fields that no model has learned from), or numbers
+             predictions: Annotated[str, Several(str, once=True, some=True)], # names of predictions of cells, separated by commas; those of another workspace as WS2:NAME
+             name: Name='ensemble', # of the result: it will be WS/predictions/NAME.parquet
+             how: Literal['mean', 'geometric', 'rank']='mean', # mean, geometric or rank
+             weights: Weights='', # of the predictions: equal if empty, found (on fields that no model has learned from), or numbers
              truth: str='', # for found weights: CSV of true labels by cell, such as truth/cells.csv of generated fields (single-label images)
              images: str='', # name of predictions of whole fields, as `predict_images` makes them, or WS2:NAME
-             image_weight: float=.4, # of the fields
-             image_how: str='mean', # how cells and fields are joined: mean or product
+             image_weight: Share=.4, # of the fields
+             image_how: Literal['mean', 'product']='mean', # how cells and fields are joined: mean or product
              progress: bool=True, # a progress bar, unless it is switched off
             ) -> Outcome: # its note says where the table is, and what was gained
     "Combine what several systems say of the same cells, into WS/predictions."
     ws, names = existing(ws, 'workspace'), [p.strip() for p in str(predictions).split(',') if p.strip()]
-    path, own = _free(ws, name, names), next((p for p in names if _place(ws, p)[0].resolve() == ws.resolve()), None)
+    made = dict(predictions=names, how=how, weights=weights, truth=truth, images=images, image_weight=image_weight, image_how=image_how)
+    path, record = _free(ws, name, names, made)
+    own = next((p for p in names if _place(ws, p)[0].resolve() == ws.resolve()), None)
     if own is None:
         raise UserError(f'{predictions}: none is of {ws}, whose cells are to be told; give at least one prediction of this workspace, or run `ensemble` in another.')
     table, _ = _read(ws, own)
@@ -285,16 +289,17 @@ def ensemble(ws: str, # workspace
     if images:
         p = lifted(p, _image_rows(ws, images, table.id, how), image_how, image_weight)
         about |= dict(images=images, image_weight=image_weight, image_how=image_how)
-    write_predictions(path, table.assign(**dict(zip(probability_columns, p.astype(np.float32).T))), dict(ensemble=1) | about)
+    with record.held():
+        write_predictions(path, table.assign(**dict(zip(probability_columns, p.astype(np.float32).T))), dict(ensemble=1) | about)
+        record.add('predictions', dict(cells=len(table)), fingerprint([path], record.folder))
     return _outcome(path, table, parts, about, gain)
 
 # %% ../nbs/09_ensemble.ipynb #d6da6b35
-def _free(ws, name, names):
-    "Where the result goes; predictions of others are not written over."
+def _free(ws, name, names, made):
+    "Where the result goes, and its record; predictions that were made by something else are not written over."
     path = ws/'predictions'/f'{name}.parquet'
-    if name in names or path.exists() and 'ensemble' not in read_predictions(path)[1]:
-        raise UserError(f'{path}: is one of the predictions themselves, or made by something else; give another --name.')
-    return path
+    if name in names: raise UserError(f'{path}: is one of the predictions themselves; give another --name.')
+    return path, Record(path.with_suffix(''), 'ensemble', made, defaults_of(ensemble), path)
 
 def _told(part, weight): return dict(prediction=part.prediction, weight=round(float(weight), 6), about=part.about)
 

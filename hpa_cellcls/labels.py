@@ -13,7 +13,7 @@ __all__ = ['classes', 'negative', 'classes_2018', 'label_columns', 'class_index'
 from pathlib import Path
 from zlib import crc32
 import numpy as np, pandas as pd
-from .stage import UserError, existing
+from .stage import UserError, read_table
 
 # %% ../nbs/00d_labels.ipynb #37eb3a49
 classes = ('Nucleoplasm', 'Nuclear membrane', 'Nucleoli', 'Nucleoli fibrillar center', 'Nuclear speckles', 'Nuclear bodies',
@@ -83,8 +83,7 @@ _tables = {('ID', 'Label'): ('2021', _row_2021), ('Id', 'Target'): ('2018', _row
 def read_labels(path: str|Path, # CSV of one of the three kinds
                ) -> pd.DataFrame: # id, labels (as `0|16`), other (names without a class), sample, cell_line, source
     "A table of labels, each field once, whichever kind it is."
-    path = existing(path, 'table of labels')
-    rows = _read_csv(path)
+    rows = read_table(path, 'table of labels')
     source, reader = next((v for cols, v in _tables.items() if {*cols} <= {*rows.columns}), (None, None))
     if not reader: raise UserError(f'{path}: has the columns {", ".join(rows.columns)}; a table of labels has '
                                    + ' or '.join(', '.join(cols) for cols in _tables) + '.')
@@ -97,10 +96,6 @@ def read_labels(path: str|Path, # CSV of one of the three kinds
     return _each_once(pd.DataFrame(out, columns=[*label_columns]), path)
 
 label_columns = ('id', 'labels', 'other', 'sample', 'cell_line', 'source')
-
-def _read_csv(path):
-    try: return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (ValueError, OSError) as e: raise UserError(f'{path}: cannot be read as CSV ({str(e).splitlines()[0]}); save it again as CSV.') from None
 
 def _each_once(table, path):
     "Rows that repeat another are dropped; two rows that disagree on one field are an error."

@@ -15,7 +15,8 @@ import numpy as np, pandas as pd
 from .batches import Prepare, cell_probabilities, target_columns, write_targets
 from .labels import classes, label_matrix, negative
 from .models import compute_device, computing, load_model, to_device
-from .stage import Outcome, Record, UserError, digest, existing, fingerprint
+from .options import Annotated, Amount, Count, Device, Literal, Name, Names, Range, command, defaults_of
+from .stage import Outcome, Record, UserError, digest, existing, fingerprint, read_table
 from .store import CellStore
 from .submission import probability_columns
 
@@ -60,7 +61,7 @@ def honest_probabilities(ws: str|Path, # workspace
     total, count = np.zeros((len(store), len(classes)), np.float32), np.zeros(len(store), int)
     for name in models:
         folder = existing(Path(ws)/'models'/name, 'model')
-        new = ~store.table.id.isin(pd.read_csv(folder/'trained_on.csv', dtype=str).id).values
+        new = ~store.table.id.isin(read_table(folder/'trained_on.csv').id).values
         total[new] += model_probabilities(folder, store.select(new), views, device)
         count += new
     return total/np.maximum(count, 1)[:, None], count
@@ -76,26 +77,28 @@ def model_probabilities(folder: str|Path, # of a model
     return cell_probabilities(to_device(network, device), store, Prepare(about['mean'], about['std'], about.get('size')), views, autocast=computing(device))
 
 # %% ../nbs/04_pseudolabel.ipynb #2674a8fe
+@command
 def pseudolabel(ws: str, # workspace
-                models: str='single', # models that are asked, by name, separated by commas
-                name: str='pseudo', # of the table: WS/labels/NAME.parquet
-                rule: str='hard', # hard, shifted, soft or thresholds
-                share: float=.6, # expected share of cells with a label, among those of images with it (shifted, soft)
-                none: str='leave', # cells that show no candidate: leave or negative
-                weight: float=1, # of these labels, where those of single-label images have 1
-                views: int=1, # ways to lay each crop
-                device: str='', # cpu, cuda, mps (the fastest that is there)
+                models: Names='single', # models that are asked, by name, separated by commas
+                name: Name='pseudo', # of the table: WS/labels/NAME.parquet
+                rule: Literal['hard', 'shifted', 'soft', 'thresholds']='hard', # hard, shifted, soft or thresholds
+                share: Annotated[float, Range(above=0, below=1)]=.6, # expected share of cells with a label, among those of images with it (shifted, soft)
+                none: Literal['leave', 'negative']='leave', # cells that show no candidate: leave or negative
+                weight: Amount=1, # of these labels, where those of single-label images have 1
+                views: Annotated[int, Range(1, 8)]=1, # ways to lay each crop
+                device: Device='', # cpu, cuda, mps (the fastest that is there)
                ) -> Outcome: # how many cells got a label
     "Let a trained network say which of its image's labels each cell shows."
     names, store = [m.strip() for m in models.split(',') if m.strip()], CellStore(Path(ws)/'cells')
     used = {m: digest(existing(existing(Path(ws)/'models'/m, 'model')/'model.safetensors', 'model'))[:16] for m in names}
     params = dict(models=used, rule=rule, share=share, none=none, weight=weight, views=views)
-    record = Record(Path(ws)/'labels', f'pseudolabel-{name}', params)
-    if name in record.entries() and not record.damaged(): return Outcome('pseudolabel', {name: record.entries()[name]['result']}, {}, 1)
-    table = _table(ws, store, names, params, device)
-    path = write_targets(ws, name, table)
-    counts = dict(image=int((table.source == 'image').sum()), pseudo=int((table.weight[table.source == 'pseudo'] > 0).sum()), unknown=int((table.weight == 0).sum()))
-    record.add(name, counts, fingerprint([path], record.folder))
+    path = Path(ws)/'labels'/f'{name}.parquet'
+    with Record(path.with_suffix(''), 'pseudolabel', params, defaults_of(pseudolabel), path).held() as record:
+        if name in record.entries() and not record.damaged(): return Outcome('pseudolabel', {name: record.entries()[name]['result']}, {}, 1)
+        table = _table(ws, store, names, params, device)
+        write_targets(ws, name, table)
+        counts = dict(image=int((table.source == 'image').sum()), pseudo=int((table.weight[table.source == 'pseudo'] > 0).sum()), unknown=int((table.weight == 0).sum()))
+        record.add(name, counts, fingerprint([path], record.folder))
     return Outcome('pseudolabel', {name: counts}, {}, note=f'{path}: {counts["image"]} cells with the label of their image, {counts["pseudo"]} with pseudo-labels, {counts["unknown"]} with none.')
 
 # %% ../nbs/04_pseudolabel.ipynb #b4afb442

@@ -9,8 +9,8 @@ __all__ = ['published', 'activations', 'boosters', 'tiles', 'join_tiles', 'CamNe
            'alpha_at', 'Ramp', 'as_square', 'shrink', 'load_cam', 'find_model', 'rate_at', 'AsPublished', 'cam_plan',
            'train_cam', 'FieldMaps', 'field_maps', 'plot_activation', 'plot_maps', 'share_inside', 'planted', 'Planted',
            'see_planted', 'planted_shares', 'plot_planted', 'fit_cells', 'pool_cells', 'read_cam', 'load_reading',
-           'raw_values', 'standardise', 'Steps', 'as_steps', 'fit_booster', 'combine', 'map_cells', 'calibrate_cam',
-           'load_calibration', 'predict_cam', 'add_images', 'run_s4']
+           'raw_values', 'standardise', 'Steps', 'as_steps', 'fit_booster', 'combine', 'map_cells', 'is_weight',
+           'calibrate_cam', 'load_calibration', 'predict_cam', 'add_images', 'run_s4']
 
 # %% ../nbs/08_puzzlecam.ipynb #3bfc2e42
 import io, json, time
@@ -25,7 +25,7 @@ from fastai.callback.core import Callback
 from fastai.optimizer import OptimWrapper
 from fastcore.basics import patch
 from .crops import cell_labels, measure_cells
-from .data import channels as all_channels, composite, field_files, read_field, read_fields, read_masks
+from .data import Channels, channels as all_channels, composite, field_files, read_field, read_fields, read_masks
 from .image_level import family, predict_images, read_image_predictions
 from .inference import workspace_of
 from .labels import classes, label_matrix
@@ -34,11 +34,13 @@ from .models import (_as_map, _bare, _body, _card, _create, _other_classes, _pub
                                 to_device)
 from .score import mean_ap
 from .segmentation import with_masks
-from .stage import Outcome, Record, UserError, existing, fingerprint, run_stage, stamp, write_bytes, write_table, write_text
+from .options import (Amount, Annotated, Count, Device, Duration, Folds, Literal, Name, Part, Positive, Range, Several, Share, Whole, command,
+                                 defaults_of, seconds)
+from .stage import Outcome, Record, UserError, content, existing, fingerprint, read_table, run_stage, write_bytes, write_table, write_text
 from .store import CellStore, write_manifest, write_shard
 from .submission import prediction_columns, probability_columns, read_predictions, submit, write_predictions
 from .synth import make_field
-from .train import Book, _callbacks, choose, make_learner, phases, plot_history, seconds
+from .train import Book, _callbacks, choose, make_learner, phases, plot_history
 
 # %% ../nbs/08_puzzlecam.ipynb #81c299f9
 def _finer(body, stride):
@@ -186,11 +188,12 @@ def _field_part(item):
     return dict(fields=len(rows), failed=failed, files=[write_shard(path, pd.DataFrame(rows), pictures, how)] if rows else [])
 
 # %% ../nbs/08_puzzlecam.ipynb #7eb07957
+@command
 def shrink(ws: str, # workspace with fields.csv
-           size: int=512, # longer side of a field
-           only: str='red,green,blue,yellow', # channels
-           fields_per_shard: int=64, # fields that make one shard
-           n_jobs: int=None, # processes (all cores)
+           size: Annotated[int, Range(32, 4096)]=512, # longer side of a field
+           only: Channels='red,green,blue,yellow', # channels
+           fields_per_shard: Count=64, # fields that make one shard
+           n_jobs: Count=None, # processes (all cores)
           ) -> Outcome: # fields of each shard, and those that failed
     "Keep every field at the size that a network learns from, in WS/fields-SIZE."
     fields, dest = read_fields(ws).to_dict('records'), Path(ws)/f'fields-{size}'
@@ -272,7 +275,6 @@ def _cam_network(ws, s, channels):
 
 def _begin(ws, folder, s, device):
     "The book of a learner for these settings."
-    if s['size'] % (s['stride']*s['pieces']): raise UserError(f'--size {s["size"]}: must be a multiple of {s["stride"]*s["pieces"]}, so that tiles have whole maps.')
     store = CellStore(Path(ws)/f'fields-{s["size"]}')
     targets, weights = cell_targets(store.table)
     rows, aside = choose(store.table, s['fold'], weights)
@@ -294,51 +296,58 @@ _made = 'model.safetensors', 'model.json', 'history.csv', 'history.png', 'traine
 
 def _train(ws, name, s, device, stop_after, n_jobs):
     "Train with these settings, unless it is done."
-    plan = cam_plan(s['schedule'], s['epochs'], s['lr'])[0]
+    plan, folder = cam_plan(s['schedule'], s['epochs'], s['lr'])[0], Path(ws)/'models'/name
+    _whole_tiles(s)
     shrink(ws, s['size'], n_jobs=n_jobs)
-    record = Record(Path(ws)/'models'/name, 'train_cam', s | dict(fields=stamp(Path(ws)/f'fields-{s["size"]}'/'manifest.json')))
-    if 'model' in record.entries() and not record.damaged(): return _trained(name, record.entries()['model']['result'], 1)
-    book = _begin(ws, record.folder, s, compute_device(device or None))
-    book.until = time.monotonic() + seconds(stop_after)
-    with book.watched(name): book.pursue(plan)
-    if book.stopped == 'time is up': return Outcome('train_cam', {}, {}, note=f'{name}: time is up after epoch {len(book.rows)} of {s["epochs"]}; the same command goes on from there.')
-    plot_history(book.rows).savefig(record.folder/'history.png', dpi=100)
-    record.add('model', book.result(), fingerprint([record.folder/f for f in _made], record.folder))
-    (record.folder/'state.pt').unlink(missing_ok=True)
-    return _trained(name, record.entries()['model']['result'])
+    params = s | dict(fields=content(Path(ws)/f'fields-{s["size"]}'/'manifest.json'))
+    with Record(folder, 'train_cam', params, defaults_of(train_cam), folder/'model.json').held() as record:
+        if 'model' in record.entries() and not record.damaged(): return _trained(name, record.entries()['model']['result'], 1)
+        book = _begin(ws, folder, s, compute_device(device or None))
+        book.until = time.monotonic() + seconds(stop_after)
+        with book.watched(name): book.pursue(plan)
+        if book.stopped == 'time is up': return Outcome('train_cam', {}, {}, note=f'{name}: time is up after epoch {len(book.rows)} of {s["epochs"]}; the same command goes on from there.')
+        plot_history(book.rows).savefig(folder/'history.png', dpi=100)
+        record.add('model', book.result(), fingerprint([folder/f for f in _made], folder))
+        (folder/'state.pt').unlink(missing_ok=True)
+        return _trained(name, record.entries()['model']['result'])
+
+def _whole_tiles(s):
+    "Refuse a size whose tiles have no whole maps."
+    if s['size'] % (s['stride']*s['pieces']): raise UserError(f'--size {s["size"]}: must be a multiple of {s["stride"]*s["pieces"]}, so that tiles have whole maps.')
 
 def _trained(name, r, skipped=0):
     judged = f'mAP {r["mAP"]:.3f} on {r["judged_by"]} fields of other folds' if r['judged_by'] else 'judged by no field'
     return Outcome('train_cam', {name: r}, {}, skipped, f'{name}: epoch {r["epoch"]} of {r["epochs"]} is kept; {judged}; {r["cells_s"]:.0f} fields/s.')
 
 # %% ../nbs/08_puzzlecam.ipynb #732c7267
+@command
 def train_cam(ws: str, # workspace with fields.csv
-              name: str='cam', # of the model: it will be WS/models/NAME
-              size: int=512, # longer side of a field (S4: 640)
+              name: Name='cam', # of the model: it will be WS/models/NAME
+              size: Annotated[int, Range(32, 4096)]=512, # longer side of a field (S4: 640)
               arch: str='small', # network: small, or any of timm's (S4: efficientnet_b4, resnest101e)
-              stride: int=16, # pixels of a field for one position of a map: 8, 16 or 32
+              stride: Literal[8, 16, 32]=16, # pixels of a field for one position of a map: 8, 16 or 32
               init: str='', # begin with: nothing, imagenet, a file of weights, a model
-              epochs: int=16, # how often the fields are seen
-              alpha: float=4, # how much whole and tiles must agree, from half the training on
-              pieces: int=2, # tiles along each side; 1 does without
-              gamma: float=1, # of the focal loss
-              lr: float=.003, # highest learning rate
-              schedule: str='one-cycle', # one-cycle, head-first, published, or S4's: adam, poly
-              batch: int=8, # fields a batch
-              fold: str='0', # folds to judge by; empty to learn from all
-              scale: float=0, # augmentation: up to so much larger or smaller
-              angle: float=0, # augmentation: turned by up to so many degrees, besides quarter turns
-              brightness: float=.1, # augmentation: typical change of a channel
-              wd: float=None, # weight decay (.05; 0 with adam, 1e-4 with poly)
-              ema: float=0, # average the weights with this decay; 0 does not
-              clip: float=0, # largest norm of the gradient; 0 does not clip
-              accumulate: int=1, # batches before a step (S4: 3)
-              keep: str='mAP', # which network is kept: of the best mAP, the lowest loss, or the last
-              patience: int=0, # stop after so many epochs without a better one; 0 does not
-              seed: int=0, # of everything random
-              device: str='', # cpu, cuda, mps (the fastest that is there)
-              stop_after: str='', # stop in time, such as 11h; the same command goes on from there
-              n_jobs: int=None, # processes that make fields small (all cores)
+              epochs: Count=16, # how often the fields are seen
+              alpha: Amount=4, # how much whole and tiles must agree, from half the training on
+              pieces: Annotated[int, Range(1, 16)]=2, # tiles along each side; 1 does without
+              gamma: Amount=1, # of the focal loss
+              lr: Positive=.003, # highest learning rate
+              schedule: Literal['one-cycle', 'head-first', 'published', 'adam', 'poly']='one-cycle', # one-cycle, head-first, published, or S4's: adam, poly
+              batch: Count=8, # fields a batch
+              fold: Folds='0', # folds to judge by; empty to learn from all
+              scale: Part=0, # augmentation: up to so much larger or smaller
+              angle: Annotated[float, Range(0, 180)]=0, # augmentation: turned by up to so many degrees, besides quarter turns
+              brightness: Part=.1, # augmentation: typical change of a channel
+              wd: Amount=None, # weight decay (.05; 0 with adam, 1e-4 with poly)
+              ema: Part=0, # average the weights with this decay; 0 does not
+              clip: Amount=0, # largest norm of the gradient; 0 does not clip
+              accumulate: Count=1, # batches before a step (S4: 3)
+              keep: Literal['mAP', 'loss', 'last']='mAP', # which network is kept: of the best mAP, the lowest loss, or the last
+              patience: Whole=0, # stop after so many epochs without a better one; 0 does not
+              seed: Whole=0, # of everything random
+              device: Device='', # cpu, cuda, mps (the fastest that is there)
+              stop_after: Duration='', # stop in time, such as 11h; the same command goes on from there
+              n_jobs: Count=None, # processes that make fields small (all cores)
              ) -> Outcome: # its note says how well fields of other folds are told
     "Train a network with class maps on whole fields, into WS/models/NAME."
     settings = {k: v for k,v in locals().items() if k not in ('ws', 'name', 'device', 'stop_after', 'n_jobs')}
@@ -528,10 +537,10 @@ def _read_field(item, network, prepare, how):
 # %% ../nbs/08_puzzlecam.ipynb #d6b94c9b
 def read_cam(ws: str, # workspace with fields.csv and masks
              model: str='cam', # name of a model in the workspace, or its folder
-             scales: str='1,1.3,1.6', # sizes in which to look
+             scales: Annotated[str, Several(float, Range(.1, 8), once=True, some=True)]='1,1.3,1.6', # sizes in which to look
              flips: bool=True, # mirrored as well?
-             activation: str='swish', # swish, relu or raw
-             device: str='', # cpu, cuda, mps (the fastest that is there)
+             activation: Literal['swish', 'relu', 'raw']='swish', # swish, relu or raw
+             device: Device='', # cpu, cuda, mps (the fastest that is there)
              only: list=None, # ids of the fields to read (all)
             ) -> Outcome: # cells of each field
     "Pool a model's class maps over the cells of every field, into WS/cams/MODEL."
@@ -543,7 +552,7 @@ def read_cam(ws: str, # workspace with fields.csv and masks
     fields = [f for f in read_fields(ws).to_dict('records') if only is None or f['id'] in only]
     items = {f['id']: (f, dest/f'{f["id"]}.npz', Path(ws)/'masks'/f'{f["id"]}.tif', about['side']) for f in fields}
     prepare = Prepare(about['mean'], about['std'])
-    return run_stage(lambda item: _read_field(item, network, prepare, how), items, dest, 'read_cam', how | dict(model=stamp(folder/'model.json')),
+    return run_stage(lambda item: _read_field(item, network, prepare, how), items, dest, 'read_cam', how | dict(model=content(folder/'model.json')),
                      inputs=lambda item: [*field_files(item[0]), item[2]], n_jobs=1)
 
 def load_reading(path: str|Path, # of one field
@@ -658,27 +667,35 @@ def _best_weight(readings, truth, steps, pool, scaler):
     return float(weights[np.argmax([mean_ap(np.concatenate(truth), combine(a, b, w)) for w in weights])].round(1))
 
 # %% ../nbs/08_puzzlecam.ipynb #7bb1f4b6
+def is_weight(text: str, # number from 0 to 1, or validation
+             ):
+    "Refuse what is no weight."
+    if text == 'validation': return
+    try: Range(0, 1)(float(text))
+    except ValueError: raise ValueError('must be a number from 0 to 1, or validation') from None
+
+@command
 def calibrate_cam(ws: str, # workspace with fields.csv and masks
                   model: str='cam', # name of a model in the workspace, or its folder
-                  scales: str='1,1.3,1.6', # sizes in which to look
+                  scales: Annotated[str, Several(float, Range(.1, 8), once=True, some=True)]='1,1.3,1.6', # sizes in which to look
                   flips: bool=True, # mirrored as well?
-                  activation: str='swish', # swish, relu or raw
-                  pool: str='sum', # value of a cell: sum (grows with it) or mean
-                  booster: str='exact', # gradient boosting: exact, or histogram (for very many cells)
-                  scaler: str='standard', # of way A: standard or robust
-                  weight: str='.5', # of way A in the mean of both; or validation
-                  device: str='', # cpu, cuda, mps (the fastest that is there)
+                  activation: Literal['swish', 'relu', 'raw']='swish', # swish, relu or raw
+                  pool: Literal['sum', 'mean']='sum', # value of a cell: sum (grows with it) or mean
+                  booster: Literal['exact', 'histogram']='exact', # gradient boosting: exact, or histogram (for very many cells)
+                  scaler: Literal['standard', 'robust']='standard', # of way A: standard or robust
+                  weight: Annotated[str, is_weight]='.5', # of way A in the mean of both; or validation
+                  device: Device='', # cpu, cuda, mps (the fastest that is there)
                  ) -> Outcome: # its note says what was learned
     "Learn what the values of cells mean, from fields of one label; kept with the model."
     folder, fields = find_model(ws, model), read_fields(ws)
     fields = fields[[cell_labels(f)['labels'] != '' for f in fields.to_dict('records')]]
     out = read_cam(ws, model, scales, flips, activation, device, only=set(fields.id))
-    fields, seen = fields[fields.id.isin(out.results)], {*pd.read_csv(folder/'trained_on.csv', dtype=str).id}
+    fields, seen = fields[fields.id.isin(out.results)], {*read_table(folder/'trained_on.csv').id}
     (readings, truth), aside = (_examples(ws, folder.name, fields[fields.id.isin(seen) == own], pool) for own in (True, False))
     if not readings: raise UserError(f'{ws}: has no field of one label that {model} has learned from; calibrate in the workspace where it was trained.')
     steps = fit_booster(np.concatenate([raw_values(r, pool) for r in readings]), np.concatenate(truth), booster)
     share = _best_weight(*aside, steps, pool, scaler) if weight == 'validation' else float(weight)
-    card = dict(version=1, model=stamp(folder/'model.json'), scales=scales, flips=flips, activation=activation, pool=pool, booster=booster, scaler=scaler,
+    card = dict(version=1, model=content(folder/'model.json'), scales=scales, flips=flips, activation=activation, pool=pool, booster=booster, scaler=scaler,
                 weight=share, fields=len(readings), edges=steps.edges.tolist(), values=steps.values.tolist())
     write_text(folder/'calibration.json', json.dumps(card) + '\n')
     out.stage, out.note = 'calibrate_cam', f'{folder.name}: {len(steps.edges)} steps from {len(readings)} fields of one label; way A weighs {share:g}.'
@@ -691,27 +708,30 @@ def load_calibration(folder: str|Path, # of a model
     try: card = json.loads(path.read_text())
     except ValueError: card = {}
     if card.get('version') != 1: raise UserError(f'{path}: is damaged, or of another version; calibrate again.')
-    if card['model'] != stamp(Path(folder)/'model.json'): raise UserError(f'{path}: belongs to another training of the model; calibrate again.')
+    if card['model'] != content(Path(folder)/'model.json'): raise UserError(f'{path}: belongs to another training of the model; calibrate again.')
     return card, Steps(np.float32(card.pop('edges')), np.array(card.pop('values')))
 
 # %% ../nbs/08_puzzlecam.ipynb #f8f4c571
+@command
 def predict_cam(ws: str, # workspace with fields.csv and masks
                 model: str='cam', # name of a model in the workspace, or its folder
-                name: str='', # of the predictions: WS/predictions/NAME.parquet (that of the model)
-                mapping: str='both', # both, sigmoid, booster, or pooled (mean logits of the cell, as the 7th place)
-                device: str='', # cpu, cuda, mps (the fastest that is there)
+                name: Name='', # of the predictions: WS/predictions/NAME.parquet (that of the model)
+                mapping: Literal['both', 'sigmoid', 'booster', 'pooled']='both', # both, sigmoid, booster, or pooled (mean logits of the cell, as the 7th place)
+                device: Device='', # cpu, cuda, mps (the fastest that is there)
                ) -> Outcome: # cells of each field
     "Probabilities of every cell from a model with class maps."
     folder = find_model(ws, model)
     card, steps = load_calibration(folder)
     how = {k: card[k] for k in ('pool', 'scaler', 'weight')}
-    out = read_cam(ws, model, card['scales'], card['flips'], card['activation'], device)
-    rows = []
-    for key in out.results:
-        r = load_reading(Path(ws)/'cams'/folder.name/f'{key}.npz')
-        rows.append(_rows(key, r, map_cells(r, steps, mapping, **how)))
-    if not rows: raise UserError(f'{ws}: no field could be read; ' + next(iter(out.failed.values()), ('there are none', ''))[0])
-    path = write_predictions(Path(ws)/'predictions'/f'{name or folder.name}.parquet', pd.concat(rows, ignore_index=True), card | dict(model=folder.name, mapping=mapping))
+    name, about = name or folder.name, card | dict(model=folder.name, mapping=mapping)
+    path = Path(ws)/'predictions'/f'{name}.parquet'
+    with Record(path.with_suffix(''), 'predict_cam', about, defaults_of(predict_cam), path).held() as record:
+        out = read_cam(ws, model, card['scales'], card['flips'], card['activation'], device)
+        readings = {k: load_reading(Path(ws)/'cams'/folder.name/f'{k}.npz') for k in out.results}
+        rows = [_rows(k, r, map_cells(r, steps, mapping, **how)) for k, r in readings.items()]
+        if not rows: raise UserError(f'{ws}: no field could be read; ' + next(iter(out.failed.values()), ('there are none', ''))[0])
+        write_predictions(path, pd.concat(rows, ignore_index=True), about)
+        record.add('predictions', dict(cells=sum(map(len, rows))), fingerprint([path], record.folder))
     out.stage, out.note = 'predict_cam', f'{sum(map(len, rows))} cells in {path.name}.'
     return out
 
@@ -739,13 +759,6 @@ def _say_of_fields(ws, target, images, name, device):
     return read_image_predictions(target, f'{name}-fields')
 
 # %% ../nbs/08_puzzlecam.ipynb #ec51e2d6
-def _possible(ws, images, **how):
-    "Refuse what cannot be done before anything is trained."
-    known = dict(mapping=('both', 'sigmoid', 'booster', 'pooled'), pool=('sum', 'mean'), booster=boosters)
-    for k, v in how.items():
-        if v not in known[k]: raise UserError(f'--{k} {v}: is unknown; there are {", ".join(known[k])}.')
-    for n in images.split(',') if images else (): family(ws, n.strip())
-
 def _one_of_s4(ws, target, model, arch, s, mapping, how, device, n_jobs):
     "Train, calibrate and predict with one network: its predictions, and what failed."
     failed = train_cam(ws, model, arch=arch, **s, device=device, n_jobs=n_jobs).failed | calibrate_cam(ws, model, **how, device=device).failed
@@ -756,39 +769,43 @@ def _mean_of_s4(ws, target, name, models, tables, images, share, device):
     "Write the mean of the networks, and of those for whole fields; a sentence about it."
     mean = tables[0].assign(**dict(zip(probability_columns, np.mean([t[list(probability_columns)].to_numpy() for t in tables], 0).T)))
     if images: mean = add_images(mean, _say_of_fields(ws, target, images, name, device), share)
-    path = write_predictions(Path(target)/'predictions'/f'{name}.parquet', mean, dict(system='S4', models=models, images=images))
+    path, about = Path(target)/'predictions'/f'{name}.parquet', dict(system='S4', models=models, images=images, share=share)
+    with Record(path.with_suffix(''), 'run_s4', about, output=path).held() as record:
+        write_predictions(path, mean, about)
+        record.add('predictions', dict(cells=len(mean)), fingerprint([path], record.folder))
     return f'{len(mean)} cells in {path.name}, the mean of {len(models)}' + (f', with {images}.' if images else '.')
 
 # %% ../nbs/08_puzzlecam.ipynb #26843f0b
+@command
 def run_s4(ws: str, # workspace with fields.csv
            others: str='', # folder of images or workspace to predict; the workspace itself
-           name: str='s4', # of the predictions: predictions/NAME.parquet
-           archs: str='small', # networks (S4: efficientnet_b4,resnest101e)
-           size: int=256, # longer side of a field (S4: 640)
-           stride: int=16, # pixels of a field for one position of a map
-           epochs: int=40, # how often the fields are seen
+           name: Name='s4', # of the predictions: predictions/NAME.parquet
+           archs: Annotated[str, Several(str, once=True, some=True)]='small', # networks (S4: efficientnet_b4,resnest101e)
+           size: Annotated[int, Range(32, 4096)]=256, # longer side of a field (S4: 640)
+           stride: Literal[8, 16, 32]=16, # pixels of a field for one position of a map
+           epochs: Count=40, # how often the fields are seen
            init: str='', # begin with: nothing, imagenet
-           lr: float=.005, # highest learning rate
-           schedule: str='one-cycle', # see `train_cam` (S4: adam, poly)
-           batch: int=8, # fields a batch
-           alpha: float=4, # how much whole and tiles must agree
-           fold: str='0', # folds to judge by; empty to learn from all
-           keep: str='mAP', # which network is kept: of the best mAP, the lowest loss, or the last
-           scales: str='1', # sizes in which to look (S4: 1,1.3,1.6)
-           pool: str='mean', # value of a cell: mean or sum (S4: sum)
-           booster: str='exact', # gradient boosting: exact or histogram
-           weight: str='.5', # of way A in the mean of both; or validation
-           mapping: str='both', # both, sigmoid (A), booster (B), pooled
-           images: str='', # models of `train_images` to add, separated by commas
-           images_share: float=.4, # of them
+           lr: Positive=.005, # highest learning rate
+           schedule: Literal['one-cycle', 'head-first', 'published', 'adam', 'poly']='one-cycle', # see `train_cam` (S4: adam, poly)
+           batch: Count=8, # fields a batch
+           alpha: Amount=4, # how much whole and tiles must agree
+           fold: Folds='0', # folds to judge by; empty to learn from all
+           keep: Literal['mAP', 'loss', 'last']='mAP', # which network is kept: of the best mAP, the lowest loss, or the last
+           scales: Annotated[str, Several(float, Range(.1, 8), once=True, some=True)]='1', # sizes in which to look (S4: 1,1.3,1.6)
+           pool: Literal['mean', 'sum']='mean', # value of a cell: mean or sum (S4: sum)
+           booster: Literal['exact', 'histogram']='exact', # gradient boosting: exact or histogram
+           weight: Annotated[str, is_weight]='.5', # of way A in the mean of both; or validation
+           mapping: Literal['both', 'sigmoid', 'booster', 'pooled']='both', # both, sigmoid (A), booster (B), pooled
+           images: Annotated[str, Several(str, once=True)]='', # models of `train_images` to add, separated by commas
+           images_share: Share=.4, # of them
            dest: str='', # a submission, when it is wanted
            sample: str='', # its sample_submission.csv
-           seed: int=0, # of everything random
-           device: str='', # cpu, cuda, mps (the fastest that is there)
-           n_jobs: int=None, # processes (all cores)
+           seed: Whole=0, # of everything random
+           device: Device='', # cpu, cuda, mps (the fastest that is there)
+           n_jobs: Count=None, # processes (all cores)
           ) -> Outcome: # its note says where the predictions are
     "The system of the 21st place: train, calibrate and predict with Puzzle-CAM, and average the networks."
-    _possible(ws, images, mapping=mapping, pool=pool, booster=booster)
+    for n in filter(None, images.split(',')): family(ws, n.strip())
     models, tables, failed = [f'{name}-{a.strip()}' for a in archs.split(',')], [], with_masks(ws, n_jobs).failed
     target, wrong = workspace_of(others, n_jobs) if others else (ws, {})
     if others: wrong = wrong | with_masks(target, n_jobs).failed

@@ -190,7 +190,7 @@ def allow(self: Record,
             raise UserError(f'{self.output}: is there, but was not made by `{self.stage}`; give another name, or move it away.')
         if self.entries(): raise UserError(f'{self.file}: is missing beside {self.journal.name}; copy it again, or delete the folder {self.folder}.')
         return
-    before = self.defaults | known
+    before = {k: v for k,v in self.defaults.items() if k in self.params} | known
     keys = [k for k in {**before, **self.params} if before.get(k) != self.params.get(k)]
     if not keys or not self.begun(): return
     differ = ', '.join(f'{k}={before.get(k)!r} (now {self.params.get(k)!r})' for k in keys)

@@ -19,6 +19,7 @@ from fastcore.basics import patch
 from pycocotools import mask as coco
 from .data import read_fields, read_masks
 from .labels import classes
+from .options import Count, command
 from .stage import Outcome, UserError, _watch, existing, whole_file, write_bytes
 
 # %% ../nbs/06a_submission.ipynb #7a94c4e3
@@ -286,6 +287,7 @@ def _field_row(ws, key, size, rows):
     return *seen, prediction_string(cells, rows)
 
 # %% ../nbs/06a_submission.ipynb #ee7e4eb9
+@command
 def submit(ws: str, # workspace, with the masks
            predictions: str, # name of the predictions in the workspace, or a Parquet file
            dest: str='submission.csv', # the file to write
@@ -366,9 +368,10 @@ def _check_place(row, last, expected, seen, out):
     return max(place, last)
 
 # %% ../nbs/06a_submission.ipynb #39e31927
+@command
 def validate(path: str, # the submission
              sample: str=None, # sample_submission.csv, to compare fields, order and sizes with
-             limit: int=100, # how many places of errors, and of warnings, are listed
+             limit: Count=100, # how many places of errors, and of warnings, are listed
             ) -> Validation: # prints as a list; has `failed` and `warnings`
     "Say everything that is wrong with a submission file."
     rows, out, seen, last = Rows(path), Validation(path, limit), {}, -1

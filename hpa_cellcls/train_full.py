@@ -12,31 +12,32 @@ import time
 from pathlib import Path
 from .many import alone
 from .pseudolabel import pseudolabel
-from .stage import Outcome, UserError, existing
+from .options import Amount, Annotated, Count, Device, Duration, Folds, Literal, Name, Positive, Range, Whole, command, seconds
+from .stage import Outcome, existing
 from .store import CellStore
-from .train import seconds, train
+from .train import train
 
 # %% ../nbs/05_train_full.ipynb #a09de7e6
+@command
 def train_full(ws: str, # workspace
-               first: str='single', # model of the first stage
-               name: str='full', # of the model: it will be WS/models/NAME
-               rounds: int=1, # of pseudo-labels and training
-               rule: str='hard', # for pseudo-labels: hard (the source's), shifted, soft, thresholds
-               share: float=.6, # expected share of cells with a label (shifted, soft)
-               none: str='leave', # cells that show no candidate: leave or negative
-               weight: float=1, # of pseudo-labels, where labels of single-label images have 1
-               epochs: int=8, # of each training
-               lr: float=.003, # highest learning rate
-               fold: str='0', # folds to judge by
-               seed: int=0, # of everything random
-               device: str='', # cpu, cuda, mps (the fastest that is there)
-               threads: int=1, # of the processor, see `train`
-               stop_after: str='', # stop in time, such as 11h; the same command goes on from there
+               first: Name='single', # model of the first stage
+               name: Name='full', # of the model: it will be WS/models/NAME
+               rounds: Count=1, # of pseudo-labels and training
+               rule: Literal['hard', 'shifted', 'soft', 'thresholds']='hard', # for pseudo-labels: hard (the source's), shifted, soft, thresholds
+               share: Annotated[float, Range(above=0, below=1)]=.6, # expected share of cells with a label (shifted, soft)
+               none: Literal['leave', 'negative']='leave', # cells that show no candidate: leave or negative
+               weight: Amount=1, # of pseudo-labels, where labels of single-label images have 1
+               epochs: Count=8, # of each training
+               lr: Positive=.003, # highest learning rate
+               fold: Folds='0', # folds to judge by
+               seed: Whole=0, # of everything random
+               device: Device='', # cpu, cuda, mps (the fastest that is there)
+               threads: Count=1, # of the processor, see `train`
+               stop_after: Duration='', # stop in time, such as 11h; the same command goes on from there
               ) -> Outcome: # of the last training
     "Pseudo-labels and training on all cells, from the model of the first stage: the second half of S1."
     alone('train_full')
     existing(Path(ws)/'models'/first, 'model of the first stage (`hpa_cellcls train` makes it)')
-    if rounds < 1: raise UserError(f'--rounds {rounds}: there is nothing to do; give at least 1.')
     labelling, learning = dict(rule=rule, share=share, none=none, weight=weight, device=device), dict(epochs=epochs, lr=lr, seed=seed, device=device, threads=threads)
     teachers, begin, until = first, first, time.monotonic() + seconds(stop_after)
     for r in range(1, rounds + 1):
