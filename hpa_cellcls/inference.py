@@ -9,20 +9,21 @@ __all__ = ['cutting', 'Classifier', 'load_classifiers', 'fields_to_predict', 'wo
            'negative_of_rest', 'cell_weights', 'Parts', 'Missing', 'predict', 'plot_predictions']
 
 # %% ../nbs/06_inference.ipynb #3398f8c3
-import time
+import os, time
 from collections import deque
-from contextlib import closing
+from contextlib import closing, nullcontext
 from itertools import islice
 from pathlib import Path
-from zlib import crc32
 import numpy as np, pandas as pd
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from .crops import cut_cell, measure_cells
 from .data import composite, field_files, find_fields, read_field, read_fields, read_masks, scale_bits, write_fields, _look
 from .labels import classes, label_columns
+from .options import Annotated, Count, Device, Literal, Name, Positive, Range, Several, Share, command, defaults_of
 from .segmentation import _written, make_segmenter
-from .stage import Outcome, Record, UserError, _attempt, _list_failed, _prepared, _watch, digest, existing, fingerprint, run_stage, stamp, sweep
+from .stage import (Inputs, Outcome, Record, UserError, _attempt, _list_failed, _prepared, _watch, digest, existing, fingerprint,
+                               run_stage, sweep, write_bytes)
 from .submission import prediction_columns, probability_columns, read_predictions, write_predictions
 
 # %% ../nbs/06_inference.ipynb #35d00e97
@@ -203,34 +204,52 @@ class Parts:
         self.masks, self.folder, self.size = Path(ws)/'masks', Path(ws)/'predictions'/name, size
         rows = fields.to_dict('records')
         self.fields = {f'part-{i//size:05d}': rows[i:i + size] for i in range(0, len(rows), size)}
-        try: self.record = Record(self.folder, 'predict', dict(params, fields_per_part=size))
-        except UserError as e: raise UserError(str(e).replace('another folder', 'another --name')) from None
-        for folder in (self.folder, self.masks): sweep(folder)
+        path = self.folder.with_name(f'{name}.parquet')
+        self.record = Record(self.folder, 'predict', dict(params, fields_per_part=size), defaults_of(predict), path)
+        sweep(self.folder, self.masks)
         entries, broken = self.record.entries(), self.record.damaged()
-        self.done = {k: entries[k]['result'] for k in self.fields if k in entries and k not in broken and entries[k]['stamp'] == self.mark(k)}
+        self.done = {k: entries[k]['result'] for k in self.fields if k in entries and k not in broken and self.made_of(k).same(entries[k])}
         self.todo, self.fresh, self.failed = [k for k in self.fields if k not in self.done], 0, {}
     def mask(self,
              field: dict, # a row of the table of fields
             ) -> Path: # where its masks are
         "The file of a field's masks."
         return self.masks/f'{field["id"]}.tif'
-    def mark(self,
-             key: str, # name of a part
-            ) -> str: # other when an id, an image or a mask is
-        "What a part was made of."
-        ids, files = ','.join(f['id'] for f in self.fields[key]), [p for f in self.fields[key] for p in [*field_files(f), self.mask(f)]]
-        return f'{stamp(*files)}-{crc32(ids.encode()):08x}'
+    def made_of(self,
+                key: str, # name of a part
+               ) -> Inputs: # other when an id, an image or a mask is
+        "What a part is made of."
+        files = [p for f in self.fields[key] for p in [*field_files(f), self.mask(f)]]
+        return Inputs(files, ','.join(f['id'] for f in self.fields[key]))
     def finish(self,
                key: str, # name of a part
                table: pd.DataFrame, # its cells, with probabilities
                errors: dict, # id -> sentence and traceback, of fields that could not be done
               ):
         "Write and record a part; one in which the program itself failed will be done again."
-        file = write_predictions(self.folder/f'{key}.parquet', table, self.record.params)
+        file = write_predictions(self.folder/f'{key}.parquet', table, _asked(self.record.params))
         result = dict(cells=len(table), failed={k: e for k,(e, _) in errors.items()})
         self.failed |= errors
         self.fresh += len(self.fields[key]) - len(errors)
-        if not any(trace for _, trace in errors.values()): self.record.add(key, result, fingerprint([file], self.folder), self.mark(key))
+        if any(trace for _, trace in errors.values()): return
+        self.record.add(key, result, fingerprint([file], self.folder), self.made_of(key).entry(self.folder))
+    def borrow(self):
+        "Take the parts that were predicted under another name, when they differ only in what comes after the network."
+        for file in sorted(self.folder.parent.glob('*/predict.json')):
+            other = Record(file.parent, 'predict')
+            if file.parent == self.folder or _asked(other.params) != _asked(self.record.params): continue
+            entries, broken = other.entries(), other.damaged()
+            for key in [k for k in self.todo if k in entries and k not in broken and self.made_of(k).same(entries[k])]:
+                mine = write_bytes(self.folder/f'{key}.parquet', (file.parent/f'{key}.parquet').read_bytes())
+                self.record.add(key, entries[key]['result'], fingerprint([mine], self.folder), self.made_of(key).entry(self.folder))
+                self.done[key] = entries[key]['result']
+            self.todo = [k for k in self.todo if k not in self.done]
+
+_choices = ('negative', 'alone', 'border', 'small', 'area')
+
+def _asked(params):
+    "What of the parameters the networks have to do with."
+    return {k: v for k, v in params.items() if k not in _choices}
 
 # %% ../nbs/06_inference.ipynb #df97c095
 class Missing:
@@ -264,25 +283,18 @@ class Missing:
              entry: dict, # what `field_cells` gave
             ):
         "Enter masks that were made in the record of `segment`."
-        if entry['files']: self.record.add(field['id'], entry['result']['found'], entry['files'], stamp(*field_files(field)))
+        if entry['files']: self.record.add(field['id'], entry['result']['found'], entry['files'], Inputs(field_files(field)).entry(self.record.folder))
+    def held(self):
+        "The record of `segment`, if masks are to be made."
+        return self.record.held() if self.segmenter else nullcontext()
 
 # %% ../nbs/06_inference.ipynb #0b4b19ae
-def _check_choices(views, reduce, negative, border, small, fields_per_part, batch):
-    "Refuse what is no choice, before anything is started."
-    for key, value, known in (('reduce', reduce, ('mean', 'max')), ('negative', negative, ('network', 'rest'))):
-        if value not in known: raise UserError(f'--{key} {value}: is unknown; there are {", ".join(known)}.')
-    if not 1 <= views <= 8: raise UserError(f'--views {views}: a crop can be laid in 1 to 8 ways.')
-    for key, value in dict(border=border, small=small).items():
-        if not 0 <= value <= 1: raise UserError(f'--{key} {value}: a weight is from 0 to 1.')
-    for key, value in dict(fields_per_part=fields_per_part, batch=batch).items():
-        if value < 1: raise UserError(f'--{key} {value}: must be at least 1.')
-
 def _work(parts, missing, classifiers, how, n_jobs):
     "Do the parts that are missing: workers find and cut, this process asks the networks."
     ways = [c.how for i,c in enumerate(classifiers) if c.how not in [o.how for o in classifiers[:i]]]
     n_jobs, fields = 1 if missing.alone else n_jobs, [f for k in parts.todo for f in parts.fields[k]]
     tasks = (dict(field=f, masks=parts.mask(f), ways=ways, segmenter=None) for f in fields)
-    calls = (delayed(_attempt)(field_cells, t['field']['id'], _prepared(missing.task, t), parts.masks, '', _workers(n_jobs) != 1) for t in tasks)
+    calls = (delayed(_attempt)(field_cells, t['field']['id'], _prepared(missing.task, t), parts.masks, None, os.getpid()) for t in tasks)
     try:
         with closing(stream(calls, n_jobs, 1 if missing.two else parts.size)) as ready:
             results = iter(_watch(ready, len(fields), 'predict', True))
@@ -298,41 +310,43 @@ def _work(parts, missing, classifiers, how, n_jobs):
                         'is kept, so run the same command again, with a smaller --n-jobs if it happens again.') from None
 
 # %% ../nbs/06_inference.ipynb #2137d2f1
+@command
 def predict(source: str, # folder of images, or a workspace
-            model: str, # folder of a model, or its name in WS/models; several, separated by commas, for their mean
+            model: Annotated[str, Several(str, once=True, some=True)], # folder of a model, or its name in WS/models; several, separated by commas, for their mean
             ws: str='', # workspace for a folder of images (SOURCE_ws)
-            name: str='', # of the predictions: they will be WS/predictions/NAME.parquet (that of the model)
-            views: int=1, # 1 to 8 ways to lay each crop
-            reduce: str='mean', # over the views: mean or max
-            negative: str='network', # Negative by the network, or by the rest: the smallest of 1 - p
+            name: Name='', # of the predictions: they will be WS/predictions/NAME.parquet (that of the model)
+            views: Annotated[int, Range(1, 8)]=1, # 1 to 8 ways to lay each crop
+            reduce: Literal['mean', 'max']='mean', # over the views: mean or max
+            negative: Literal['network', 'rest']='network', # Negative by the network, or by the rest: the smallest of 1 - p
             alone: bool=False, # each cell by itself, even if the model knows how the cells of a field agree
-            border: float=1., # weight of cells at the border
-            small: float=1., # weight of small cells
+            border: Share=1., # weight of cells at the border
+            small: Share=1., # weight of small cells
             area: bool=False, # weigh cells by their area, as the seventh place did
-            segmenter: str='watershed', # for masks that are missing: watershed, dpn_unet or hpacellseg
-            diameter: float=None, # watershed: of a nucleus in pixels, if measuring it goes wrong
+            segmenter: Literal['watershed', 'dpn_unet', 'hpacellseg']='watershed', # for masks that are missing: watershed, dpn_unet or hpacellseg
+            diameter: Positive=None, # watershed: of a nucleus in pixels, if measuring it goes wrong
             weights: str=None, # networks for segmentation: folder with the published weights
             download: bool=False, # networks for segmentation: fetch missing weights from Zenodo
-            scale_factor: float=.25, # networks for segmentation: how much smaller they see a field
+            scale_factor: Annotated[float, Range(above=0, most=1)]=.25, # networks for segmentation: how much smaller they see a field
             order: str=None, # channels of TIFFs that hold several, such as red,green,blue,yellow
-            fields_per_part: int=32, # fields between two saves
-            batch: int=256, # cells that the network gets at once
-            device: str='', # cpu, cuda, mps (the fastest that is there)
-            threads: int=1, # of the processor, for the network; see `train`
-            n_jobs: int=None, # processes (all cores)
+            fields_per_part: Count=32, # fields between two saves
+            batch: Count=256, # cells that the network gets at once
+            device: Device='', # cpu, cuda, mps (the fastest that is there)
+            threads: Count=1, # of the processor, for the network; see `train`
+            n_jobs: Count=None, # processes (all cores)
            ) -> Outcome: # cells of each field, and the fields that failed
     "Find the cells of every field and say where the protein is in each."
-    _check_choices(views, reduce, negative, border, small, fields_per_part, batch)
     ws = _workspace(source, ws)
     classifiers = load_classifiers(model, ws, device)
     fields, failed = fields_to_predict(source, ws, order, n_jobs)
     about = dict(models=[[c.folder.name, digest(c.folder/'model.json')[:16]] for c in classifiers], views=views, reduce=reduce)
-    parts = Parts(ws, fields, name or '+'.join(c.folder.name for c in classifiers), about, fields_per_part)
+    choices = dict(negative=negative, alone=alone, border=border, small=small, area=area)
+    parts = Parts(ws, fields, name or '+'.join(c.folder.name for c in classifiers), about | choices, fields_per_part)
     missing, start = Missing(parts, segmenter, diameter, weights, download, scale_factor), time.monotonic()
     from hpa_cellcls.batches import using_threads
-    with using_threads(threads): _work(parts, missing, classifiers, (views, reduce, batch), n_jobs)
-    choices = dict(negative=negative, together=not alone and all('shares' in c.about for c in classifiers), border=border, small=small, area=area)
-    return _gather(parts, failed, time.monotonic() - start, choices, [c.about for c in classifiers])
+    with parts.record.held(), missing.held(), using_threads(threads):
+        parts.borrow()
+        _work(parts, missing, classifiers, (views, reduce, batch), n_jobs)
+        return _gather(parts, failed, time.monotonic() - start, [c.about for c in classifiers])
 
 # %% ../nbs/06_inference.ipynb #446bd885
 def _vouched(p, fields, abouts):
@@ -341,7 +355,7 @@ def _vouched(p, fields, abouts):
     shares, (rates, sure) = sum(pd.DataFrame(a['shares']) for a in abouts)/len(abouts), (np.mean([a[k] for a in abouts], 0) for k in ('rates', 'sure'))
     return settled(field_posterior(p.astype(float), fields.to_numpy(), rates, shares), *sure).astype(np.float32)
 
-def _gather(parts, failed, seconds, choices, abouts):
+def _gather(parts, failed, seconds, abouts):
     "One table of all parts, in the order of the fields."
     for r in parts.done.values(): failed = failed | {k: (e, '') for k,e in r['failed'].items()}
     failed = failed | parts.failed
@@ -349,11 +363,12 @@ def _gather(parts, failed, seconds, choices, abouts):
     tables = [t for k in parts.fields if len(t := read_predictions(parts.folder/f'{k}.parquet')[0])]
     if not tables: raise UserError(f'{parts.folder}: no cell was found in {len(parts.fields)} parts; ' + next(iter(failed.values()), ('the masks are empty', ''))[0])
     table = pd.concat(tables, ignore_index=True)
-    p = table[list(probability_columns)].to_numpy(np.float32)
-    if choices['together']: p = _vouched(p, table.id, abouts)
+    p, choices = table[list(probability_columns)].to_numpy(np.float32), parts.record.params
+    together = not choices['alone'] and all('shares' in a for a in abouts)
+    if together: p = _vouched(p, table.id, abouts)
     if choices['negative'] == 'rest': p = negative_of_rest(p)
     table[list(probability_columns)] = p*cell_weights(table, *[choices[k] for k in ('border', 'small', 'area')])[:, None]
-    path = write_predictions(parts.folder.with_name(f'{parts.folder.name}.parquet'), table, parts.record.params | choices | dict(classes=list(classes)))
+    path = write_predictions(parts.folder.with_name(f'{parts.folder.name}.parquet'), table, choices | dict(together=together, classes=list(classes)))
     n = table.id.value_counts()
     results = {f['id']: dict(cells=int(n.get(f['id'], 0))) for fs in parts.fields.values() for f in fs if f['id'] not in failed}
     note = f'{len(table)} cells are in {path}' + (f'; {parts.fresh/seconds:.1f} fields/s.' if parts.fresh else '.')

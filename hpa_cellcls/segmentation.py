@@ -19,6 +19,7 @@ from skimage.filters import threshold_otsu
 from skimage.measure import label as measure_label
 from skimage.segmentation import watershed
 from .data import field_files, read_field, read_fields, write_masks
+from .options import Annotated, Count, Device, Literal, Positive, Range, command, defaults_of
 from .stage import Outcome, Record, UserError, run_stage
 
 # %% ../nbs/01_segmentation.ipynb #9e3ee7ef
@@ -262,13 +263,14 @@ def _label_maps(item):
     return _written(field, dest, *segmenter.label(image, maps))
 
 # %% ../nbs/01_segmentation.ipynb #3393b74d
+@command
 def segment(ws: str, # workspace with fields.csv
-            segmenter: str='watershed', # watershed, dpn_unet (the official networks) or hpacellseg (the official package); in Python any segmenter
-            diameter: float=None, # watershed: of a nucleus in pixels, if measuring it goes wrong
+            segmenter: Literal['watershed', 'dpn_unet', 'hpacellseg']='watershed', # watershed, dpn_unet (the official networks) or hpacellseg (the official package); in Python any segmenter
+            diameter: Positive=None, # watershed: of a nucleus in pixels, if measuring it goes wrong
             weights: str=None, # networks: folder with the published weights
             download: bool=False, # networks: fetch missing weights from Zenodo
-            scale_factor: float=.25, # networks: how much smaller they see a field; larger for fields that were made smaller
-            n_jobs: int=None, # processes (all cores)
+            scale_factor: Annotated[float, Range(above=0, most=1)]=.25, # networks: how much smaller they see a field; larger for fields that were made smaller
+            n_jobs: Count=None, # processes (all cores)
            ) -> Outcome: # cells of each field
     "Find the cells of every field and write their masks."
     fields, dest = read_fields(ws).to_dict('records'), Path(ws)/'masks'
@@ -278,7 +280,7 @@ def segment(ws: str, # workspace with fields.csv
     params = dict(segmenter=type(worker).__name__) if callable(segmenter) else dict(segmenter=segmenter, **own)
     two = hasattr(worker, 'maps')
     if two: worker.networks(bool(fields[0]['yellow']))
-    out = run_stage(_label_maps if two else _segment_field, {f['id']: (f, dest, worker) for f in fields}, dest, 'segment', params,
+    out = run_stage(_label_maps if two else _segment_field, {f['id']: (f, dest, worker) for f in fields}, dest, 'segment', params, defaults_of(segment),
                     inputs=lambda item: field_files(item[0]), prepare=_predict_maps if two else None,
                     n_jobs=1 if segmenter == 'hpacellseg' else n_jobs)
     n = [r['cells'] for r in out.results.values()]
