@@ -15,6 +15,7 @@ from nbdev.config import get_config
 docs = Path(__file__).resolve().parent
 root = docs.parent
 sys.path.insert(0, str(root))
+from hpa_cellcls.options import allowed, declared
 nbs, pages, images = root/'nbs', docs/'_build'/'pages', docs/'images'
 repo = get_config(root).git_url
 
@@ -63,7 +64,10 @@ def linked(text, known):
 # What an exported cell becomes.
 
 def shown_type(anno):
+    "A type, and what is allowed of it."
     if anno is inspect.Parameter.empty: return ''
+    kind = declared(anno)[0]
+    if kind is not None and kind is not anno: return f'`{kind.__name__}`' + f': {cell_text(allowed(anno))}'*bool(allowed(anno))
     return f'`{getattr(anno, "__name__", str(anno)) if isinstance(anno, type) else str(anno).replace("pathlib._local.", "").replace("pathlib.", "")}`'.replace('|', '\\|')
 
 def cell_text(text): return str(text or '').replace('|', '\\|').replace('\n', ' ')

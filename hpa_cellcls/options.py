@@ -6,7 +6,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/options.html.md"""
 
 # %% auto #0
 __all__ = ['Count', 'Whole', 'Share', 'Positive', 'Amount', 'Name', 'Names', 'Device', 'Duration', 'Folds', 'Sides', 'Part',
-           'Fraction', 'Log', 'Range', 'is_name', 'seconds', 'is_device', 'Several', 'declared', 'checked',
+           'Fraction', 'Log', 'Range', 'is_name', 'seconds', 'is_device', 'Several', 'declared', 'checked', 'allowed',
            'option_name', 'command', 'defaults_of', 'parser_of', 'typed']
 
 # %% ../nbs/00f_options.ipynb #8ea17780
@@ -138,6 +138,13 @@ def checked(name: str, # of the parameter
         raise UserError(f'{option_name(name)} {given}: {e}.') from None
     return value
 
+def allowed(annotation, # of a parameter
+           ) -> str: # such as `at least 1`; nothing if anything of its kind is
+    "What is allowed, in words, for help and documentation."
+    _, choices, checks = declared(annotation)
+    if choices: return ', '.join(str(c) or '(nothing)' for c in choices)
+    return ', '.join(repr(c) for c in checks if isinstance(c, (Range, Several)))
+
 def option_name(parameter: str, # as Python has it
                ) -> str: # as it is typed
     "How a parameter is called at the command line."
@@ -211,9 +218,9 @@ def _metavar(p):
 
 def _explained(p, text):
     "What an option is, what is allowed, and what it is if nothing is said."
-    allowed = ', '.join(repr(c) for c in declared(p.annotation)[2] if isinstance(c, (Range, Several)))
+    within = '' if declared(p.annotation)[1] else allowed(p.annotation)
     default = '' if p.default is p.empty or p.default in (None, '') else f'default {p.default}'
-    more = '; '.join(filter(None, (allowed, default)))
+    more = '; '.join(filter(None, (within, default)))
     return f'{text} ({more})' if more else text
 
 def typed(function: callable, # a command

@@ -769,7 +769,8 @@ def _mean_of_s4(ws, target, name, models, tables, images, share, device):
     "Write the mean of the networks, and of those for whole fields; a sentence about it."
     mean = tables[0].assign(**dict(zip(probability_columns, np.mean([t[list(probability_columns)].to_numpy() for t in tables], 0).T)))
     if images: mean = add_images(mean, _say_of_fields(ws, target, images, name, device), share)
-    path, about = Path(target)/'predictions'/f'{name}.parquet', dict(system='S4', models=models, images=images, share=share)
+    path, about = Path(target)/'predictions'/f'{name}.parquet', dict(system='S4', models=models, images=images)
+    if images: about |= dict(share=share)
     with Record(path.with_suffix(''), 'run_s4', about, output=path).held() as record:
         write_predictions(path, mean, about)
         record.add('predictions', dict(cells=len(mean)), fingerprint([path], record.folder))
