@@ -200,12 +200,13 @@ class Parts:
                  name: str, # of the predictions
                  params: dict, # what the probabilities depend on
                  size: int=32, # fields of a part
+                 defaults: dict=(), # of parameters that older records may lack
                 ):
         self.masks, self.folder, self.size = Path(ws)/'masks', Path(ws)/'predictions'/name, size
         rows = fields.to_dict('records')
         self.fields = {f'part-{i//size:05d}': rows[i:i + size] for i in range(0, len(rows), size)}
         path = self.folder.with_name(f'{name}.parquet')
-        self.record = Record(self.folder, 'predict', dict(params, fields_per_part=size), defaults_of(predict), path)
+        self.record = Record(self.folder, 'predict', dict(params, fields_per_part=size), defaults, path)
         sweep(self.folder, self.masks)
         entries, broken = self.record.entries(), self.record.damaged()
         self.done = {k: entries[k]['result'] for k in self.fields if k in entries and k not in broken and self.made_of(k).same(entries[k])}
@@ -340,7 +341,7 @@ def predict(source: str, # folder of images, or a workspace
     fields, failed = fields_to_predict(source, ws, order, n_jobs)
     about = dict(models=[[c.folder.name, digest(c.folder/'model.json')[:16]] for c in classifiers], views=views, reduce=reduce)
     choices = dict(negative=negative, alone=alone, border=border, small=small, area=area)
-    parts = Parts(ws, fields, name or '+'.join(c.folder.name for c in classifiers), about | choices, fields_per_part)
+    parts = Parts(ws, fields, name or '+'.join(c.folder.name for c in classifiers), about | choices, fields_per_part, defaults_of(predict))
     missing, start = Missing(parts, segmenter, diameter, weights, download, scale_factor), time.monotonic()
     from hpa_cellcls.batches import using_threads
     with parts.record.held(), missing.held(), using_threads(threads):
