@@ -20,7 +20,7 @@ import numpy as np, pandas as pd
 from joblib import cpu_count, parallel_config
 from .chain import true_shares
 from .labels import classes, label_matrix
-from .stage import Outcome, Record, UserError, run_stage, write_bytes, write_table, write_text
+from .stage import Outcome, Record, UserError, read_table, run_stage, write_bytes, write_table, write_text
 
 # %% ../nbs/10a_accuracy.ipynb #c11bdea9
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _s1(contest, name, rule='hard', labelled=.35):
     single = int((table.labels != '').sum())
     both = single + labelled*(len(table) - single)
     _call('S1', contest, name=name, side=plan.side, epochs=plan.epochs(single, share=.5), more=plan.epochs(both, share=.5), rule=rule, fold='0')
-    yield 'cell'
+    yield 'cell', name
 
 @system('S1-shifted')
 def _shifted(contest, name): yield from _s1(contest, name, 'shifted', .9)
@@ -139,20 +139,20 @@ def read_folds(ws: str|Path, # workspace
 def _s2(contest, name):
     plan = contest.plan
     _call('S2', contest, name=name, size=plan.whole, sizes='', schedule='one-cycle', epochs=plan.epochs(_fields(contest), plan.whole), lr=.005, decays='.05', folds='0', views='identity')
-    yield 'cell'
+    yield 'cell', name
 
 @system('S3')
 def _s3(contest, name):
     plan = contest.plan
     _call('S3', contest, name=name, archs='small', channels='red,green,blue,yellow', size=plan.whole, init='', losses='alpha_gamma', rates='.003', batches='16', normalise='own',
           epochs=plan.epochs(_fields(contest), plan.whole), folds='0', views='identity')
-    yield 'cell'
+    yield 'cell', name
 
 @system('S4')
 def _s4(contest, name):
     plan = contest.plan
     _call('S4', contest, name=name, size=plan.whole, epochs=plan.epochs(_fields(contest), plan.whole, times=2), keep='loss', fold='0')
-    yield 'cell'
+    yield 'cell', name
 
 # %% ../nbs/10a_accuracy.ipynb #264c04ff
 def vouching(ws: str|Path, # workspace
@@ -185,9 +185,9 @@ def _long(plan, n):
 def _read_both(contest, name, model):
     "Predictions with the evidence of the field, then without."
     from hpa_cellcls.inference import predict
-    for evidence, alone in (('field', False), ('cell', True)):
-        _told(predict(contest.others, f'{contest.ws}/models/{model}', name=name, alone=alone, device=contest.device, n_jobs=1))
-        yield evidence
+    for evidence, alone, own in (('field', False, name), ('cell', True, f'{name}.cell')):
+        _told(predict(contest.others, f'{contest.ws}/models/{model}', name=own, alone=alone, device=contest.device, n_jobs=1))
+        yield evidence, own
 
 # %% ../nbs/10a_accuracy.ipynb #76a4c2c2
 @system('copy')
@@ -268,9 +268,9 @@ def passes_spent(contest: Contest, # where it learned
     pixels = 0.
     for file in Path(contest.ws).glob(f'models/{name}*/history.csv'):
         told, card = file.with_name('told.parquet'), json.loads(file.with_name('model.json').read_text())
-        n = len(pd.read_parquet(told)) if told.exists() else len(pd.read_csv(file.with_name('trained_on.csv')))
+        n = len(pd.read_parquet(told)) if told.exists() else len(read_table(file.with_name('trained_on.csv')))
         n = n - n % card['about']['trained']['batch'] or n
-        pixels += n*(pd.read_csv(file)['size'].astype(float)**2).sum()*(2 if card['network'].get('pieces', 1) > 1 else 1)
+        pixels += n*(read_table(file, size=float)['size']**2).sum()*(2 if card['network'].get('pieces', 1) > 1 else 1)
     return round(pixels/contest.plan.side**2)
 
 def _alias(name):
@@ -288,8 +288,8 @@ def enter(contest: Contest, # the fields
     cv2.setNumThreads(1)
     dest, alias = Path(dest), _alias(name)
     _keep_notes(dest.with_suffix(''))
-    def judged(): return {k: round(v, 6) for k, v in judge(contest.others, alias, contest.truth).items()}
-    try: rows = [dict(evidence=e, **judged()) for e in systems[name](contest, alias)]
+    def judged(predictions): return {k: round(v, 6) for k, v in judge(contest.others, predictions, contest.truth).items()}
+    try: rows = [dict(evidence=e, **judged(p)) for e, p in systems[name](contest, alias)]
     except UserError as e: result = dict(failed=str(e))
     else:
         seconds, megabytes = used(dest.with_suffix(''))

@@ -17,7 +17,9 @@ from tempfile import TemporaryDirectory
 from .crops import cut_out, window
 from .data import composite, fit, read_field, read_fields, read_masks
 from .labels import classes, label_matrix, parse_labels
-from .stage import Outcome, Record, UserError, existing, run_stage, write_text
+from .score import class_ap, mean_ap, precision_recall
+from .options import Annotated, Count, Positive, Range, command
+from .stage import Outcome, Record, UserError, existing, read_table, run_stage, write_text
 from .submission import probability_columns, read_predictions
 
 # %% ../nbs/11a_page.ipynb #95f0cbb8
@@ -59,17 +61,37 @@ def pick_cells(predictions: pd.DataFrame, # a row a cell
 
 # %% ../nbs/11a_page.ipynb #c4852c2f
 def failed_fields(ws: str|Path, # workspace
+                  path: str|Path, # of the predictions
+                  about: dict, # what they say of how they were made, see `read_predictions`
                  ) -> dict: # id -> what went wrong, with the stage
-    "The fields that a stage could not do, and why."
+    "The fields that a stage on the way to some predictions could not do, and why."
     out = {}
-    for f in sorted(Path(ws).rglob('*.failed.csv')):
-        for row in pd.read_csv(f, dtype=str, keep_default_na=False).itertuples():
-            out.setdefault(row.id, f'{f.name.removesuffix(".failed.csv")}: {row.error}')
-    for f in sorted(Path(ws).rglob('*.done.jsonl')):
-        stage = f.name.removesuffix('.done.jsonl')
-        for entry in Record(f.parent, stage).entries().values():
-            for key, why in (entry['result'].get('failed') or {}).items(): out.setdefault(key, f'{stage}: {why}')
+    for folder in dict.fromkeys(_made_in(Path(ws), Path(path), about)):
+        for f in sorted(folder.glob('*.failed.csv')):
+            for row in read_table(f, columns=('id', 'error')).itertuples():
+                out.setdefault(row.id, f'{f.name.removesuffix(".failed.csv")}: {row.error}')
+        for f in sorted(folder.glob('*.done.jsonl')):
+            stage = f.name.removesuffix('.done.jsonl')
+            for entry in Record(folder, stage).entries().values():
+                for key, why in (entry['result'].get('failed') or {}).items(): out.setdefault(key, f'{stage}: {why}')
     return dict(sorted(out.items()))
+
+def _made_in(ws, path, about):
+    "The folders of all stages behind some predictions, the shared ones first."
+    models = about.get('models', about.get('model', []))
+    models = [m if isinstance(m, str) else m[0] for m in ([models] if isinstance(models, str) else models)]
+    out = [ws/'index', ws/'masks', *(path.with_name(path.stem + kind) for kind in ('', '.images')), *(ws/'cams'/m for m in models)]
+    if 'system' in about and about.get('images'): out.append(path.with_name(f'{path.stem}-fields.images'))
+    return out + _made_of(ws, about) if 'parts' in about else out
+
+def _made_of(ws, about):
+    "The same of what an ensemble was made of."
+    from hpa_cellcls.ensemble import _place
+    places = [(*_place(ws, part['prediction']), part['about']) for part in about['parts']]
+    out = [folder for place, name, how in places for folder in _made_in(place, place/'predictions'/f'{name}.parquet', how)]
+    if 'images' not in about: return out
+    place, name = _place(ws, about['images'])
+    return [*out, place/'predictions'/f'{name}.images']
 
 # %% ../nbs/11a_page.ipynb #d3bdc017
 _shown = ('red', 'green', 'blue')
@@ -147,21 +169,14 @@ def cell_scores(predictions: pd.DataFrame, # a row a cell
     "Average precision and curve of each class over the cells whose labels are known."
     both = predictions.merge(truth[['id', 'number', 'labels']], on=['id', 'number'])
     if not len(both): raise UserError('the truth and the predictions have no cell in common; compare their columns id and number.')
-    true, out = label_matrix(both.labels), dict(AP={}, n_gt={}, curves={})
+    true, p, out = label_matrix(both.labels), both[list(probability_columns)].to_numpy(), dict(AP={}, n_gt={}, curves={})
+    ap = class_ap(true, p)
     for k in np.flatnonzero(true.any(0)):
-        recall, precision = _curve(true[:, k], both[f'p{k}'].to_numpy())
-        out['AP'][classes[k]] = float((np.diff(recall, prepend=0)*precision).sum())
-        out['n_gt'][classes[k]] = int(true[:, k].sum())
+        recall, precision = precision_recall(true[:, k], p[:, k])
         few = np.unique(np.linspace(0, len(recall) - 1, 120).astype(int))
+        out['AP'][classes[k]], out['n_gt'][classes[k]] = float(ap[k]), int(true[:, k].sum())
         out['curves'][classes[k]] = recall[few].tolist(), precision[few].tolist()
-    return dict(mAP=float(np.mean([*out['AP'].values()])), **out)
-
-def _curve(true, p):
-    "Recall and precision at every distinct probability, from the highest down."
-    order = np.argsort(-p, kind='stable')
-    last = np.r_[np.diff(p[order]) != 0, True]
-    found = true[order].cumsum()
-    return found[last]/true.sum(), (found/np.arange(1, len(p) + 1))[last]
+    return dict(mAP=mean_ap(true, p), **out)
 
 # %% ../nbs/11a_page.ipynb #4b79cfe8
 def curve_svg(recall: list, # 0 to 1
@@ -729,25 +744,27 @@ def _sheets(picked, crops, pictures):
     return out
 
 # %% ../nbs/11a_page.ipynb #1ee575ad
+@command
 def report(ws: str, # workspace with fields.csv, masks and predictions
            predictions: str=None, # name of a table in WS/predictions, or a path (the only one)
            truth: str=None, # CSV with the true labels of predicted cells: id, number, labels
            scores: str=None, # JSON with mAP, AP, n_gt and curves (computed from the truth, if that is given)
            dest: str=None, # the page (WS/report/index.html)
-           size: int=400, # pixels of a picture's longer side
-           n: int=12, # cells of each kind and class on the contact sheets
-           gain: float=1.5, # brightness of the pictures
-           most: int=1000, # most fields on the page
-           n_jobs: int=None, # processes (all cores)
+           size: Annotated[int, Range(32, 4096)]=400, # pixels of a picture's longer side
+           n: Count=12, # cells of each kind and class on the contact sheets
+           gain: Positive=1.5, # brightness of the pictures
+           most: Count=1000, # most fields on the page
+           n_jobs: Count=None, # processes (all cores)
           ) -> Outcome: # cells of each field, and the fields that could not be drawn
     "Make one page to look through the predictions: fields, cells, contact sheets, labels, scores."
     path, known = find_predictions(ws, predictions), read_fields(ws)
-    fields, table = _in_order(known, read_predictions(path)[0], path, most)
+    said, made = read_predictions(path)
+    fields, table = _in_order(known, said, path, most)
     truth, scores = _read_truth(truth), json.loads(existing(scores, 'file of scores').read_text()) if isinstance(scores, str|Path) else scores
     if truth is not None and scores is None: scores = cell_scores(table, truth)
     picked = pick_cells(table, n)
     out = _draw(ws, fields, table, {*picked.row}, size, gain, n_jobs)
-    failed = failed_fields(ws) | {k: f'report: {v[0]}' for k,v in out.failed.items()}
+    failed = failed_fields(ws, path, made) | {k: f'report: {v[0]}' for k,v in out.failed.items()}
     fields += [dict(id=k) for k in failed if k not in {*known.id}]
     data, pictures = _page_data(path.stem, fields, table, out.results, failed, picked, _true_lists(table, truth))
     about = f'{len(fields):,} fields with {len(table):,} cells.' + f' Of {len(known):,} fields, these are evenly spaced.'*(len(known) > most)
@@ -779,7 +796,7 @@ def _draw(ws, fields, table, wanted, size, gain, n_jobs):
 def _read_truth(truth):
     "The true labels of cells."
     if truth is None: return None
-    table = truth if isinstance(truth, pd.DataFrame) else pd.read_csv(existing(truth, 'table of true labels'), dtype=str, keep_default_na=False)
+    table = truth if isinstance(truth, pd.DataFrame) else read_table(truth, 'table of true labels')
     if missing := {'id', 'number', 'labels'} - {*table.columns}: raise UserError(f'{truth}: lacks the column {min(missing)}; it needs id, number, labels.')
     return table.assign(number=table.number.astype(int))
 

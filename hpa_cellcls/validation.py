@@ -18,8 +18,9 @@ from .batches import Prepare, cell_probabilities
 from .data import composite, read_masks
 from .labels import classes, label_matrix
 from .models import compute_device, computing, load_model, to_device
-from .score import Score, best_thresholds, class_ap, decide, f1, fit_thresholds, least_overlap, mean_ap, ratio_thresholds
-from .stage import UserError, _watch, existing, write_bytes, write_table, write_text
+from .score import Score, best_thresholds, class_ap, decide, f1, fit_thresholds, least_overlap, mean_ap, precision_recall, ratio_thresholds
+from .options import Annotated, Device, Literal, Range, Several, Thresholds, command
+from .stage import UserError, _watch, existing, read_table, write_bytes, write_table, write_text
 from .store import CellStore
 
 # %% ../nbs/03d_validation.ipynb #1534f9ae
@@ -70,8 +71,7 @@ def cell_truth(ws: str|Path, # workspace with masks
 
 def _true_labels(masks, table, truth):
     "The true labels of the cells of a store, by the overlap of masks; empty where unknown."
-    known = pd.read_csv(truth, dtype=str, keep_default_na=False)
-    if missing := {'ID', 'cell', 'labels'} - {*known.columns}: raise UserError(f'{truth}: lacks the column {min(missing)}; it needs ID, cell, labels.')
+    known = read_table(truth, 'table of true labels', ('ID', 'labels'), cell=int)
     known, true = {(k, int(c)): l for k,c,l in zip(known.ID, known.cell, known.labels)}, truth.parent/'masks'
     fields = {k for k,_ in known}
     out = pd.Series('', table.index)
@@ -158,11 +158,11 @@ def __repr__(self: Validation):
 
 # %% ../nbs/03d_validation.ipynb #8388cb13
 class _Ranking(Score):
-    "Cells in place of detections, so that the curves of a submission serve here too."
+    "Cells in place of detections, so that the picture of a submission's curves serves here too."
     def __init__(self, truth, scores):
         super().__init__(n_truth=truth.sum(0))
         self.truth, self.values = truth, scores
-    def ranking(self, k): return self.values[:, k], self.truth[:, k]
+    def curve(self, k): return precision_recall(self.truth[:, k], self.values[:, k])
 
 @patch
 def curves(self: Validation): # a matplotlib figure
@@ -296,20 +296,19 @@ def _probabilities(network, store, about, views, reduce):
     return np.concatenate(list(_watch(answers, len(parts), 'evaluate', True)))
 
 # %% ../nbs/03d_validation.ipynb #b41ad4df
+@command
 def evaluate(ws: str, # workspace with WS/cells
              model: str, # of WS/models, or the folder of a model
-             fold: str=None, # folds to judge by, such as 0,1, or all (those that training kept aside)
-             views: int=1, # in how many of the eight ways each cell is looked at
-             reduce: str='mean', # over the views: mean or max
-             thresholds: str='best', # by class: best (F1), soft (softened F1), ratio (each label as often as it is true), or one number, such as .5
+             fold: Annotated[str, Several(int, Range(0), words=('all',), once=True)]=None, # folds to judge by, such as 0,1, or all (those that training kept aside)
+             views: Annotated[int, Range(1, 8)]=1, # in how many of the eight ways each cell is looked at
+             reduce: Literal['mean', 'max']='mean', # over the views: mean or max
+             thresholds: Thresholds='best', # by class: best (F1), soft (softened F1), ratio (each label as often as it is true), or one number, such as .5
              truth: str='', # CSV of true labels by cell, such as truth/cells.csv of generated fields (single-label images)
-             device: str='', # cpu, cuda, mps (the fastest that is there)
+             device: Device='', # cpu, cuda, mps (the fastest that is there)
             ) -> Validation: # prints as a short table
     "Judge a model by cells it has not seen, and find its thresholds."
-    _number(thresholds) if thresholds not in ('best', 'soft', 'ratio') else None
-    if views not in range(1, 9) or reduce not in ('mean', 'max'): raise UserError(f'--views {views} --reduce {reduce}: are not known; give 1 to 8 views, and mean or max.')
     folder, network, about, store = _opened(ws, model, device)
-    learned = {*pd.read_csv(folder/'trained_on.csv', dtype=str).id} if (folder/'trained_on.csv').exists() else set()
+    learned = {*read_table(folder/'trained_on.csv').id} if (folder/'trained_on.csv').exists() else set()
     aside = about.get('trained', {}).get('fold', '')
     rows, warning = cells_to_judge(store.table, aside, learned, fold)
     shows, known = cell_truth(ws, store.select(rows).table, truth)
