@@ -216,7 +216,7 @@ def parser_of(function: callable, # a command
         if p.default is p.empty:
             parser.add_argument(p.name, nargs='?', action=_Once, help=text)
             text = argparse.SUPPRESS
-        if declared(p.annotation)[0] is bool: parser.add_argument(*names[:1], dest=p.name, action=_Switch, help=text)
+        if declared(p.annotation)[0] is bool: parser.add_argument(*names, dest=p.name, action=_Switch, help=text)
         else: parser.add_argument(*names, dest=p.name, action=_Once, help=text, metavar=_metavar(p))
     return parser
 
@@ -236,7 +236,7 @@ def typed(function: callable, # a command
           args: list, # what was typed after its name
          ) -> dict: # parameter -> value
     "What was typed for a command, checked; `--help` prints the options and ends."
-    given, known = vars(parser_of(function, name).parse_args(args)), inspect.signature(function).parameters
+    given, known = vars(parser_of(function, name).parse_intermixed_args(args)), inspect.signature(function).parameters
     if lacks := [k for k, p in known.items() if p.default is p.empty and k not in given]:
         raise UserError(f'{name.removeprefix("hpa_cellcls ")}: {", ".join(k.upper() for k in lacks)} must be given; `{name} --help` lists the options.')
     return {k: checked(k, known[k].annotation, v, known[k].default) for k, v in given.items()}
