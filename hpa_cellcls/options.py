@@ -202,22 +202,25 @@ class _Switch(argparse.BooleanOptionalAction):
     "--name or --no-name, which may be given once."
     def __call__(self, parser, namespace, value, option=None):
         if self.dest in namespace: raise UserError(f'{option_name(self.dest)}: is given twice; once is enough.')
-        super().__call__(parser, namespace, value, option)
+        super().__call__(parser, namespace, value, option.replace('_', '-'))
 
 # %% ../nbs/00f_options.ipynb #7a5c620e
 def parser_of(function: callable, # a command
               name: str, # how it is called
              ) -> argparse.ArgumentParser: # gives only what was typed
     "The parser of a command, made from its signature."
-    parser = _Parser(name, description=inspect.getdoc(function), allow_abbrev=False, argument_default=argparse.SUPPRESS,
-                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    for p, about in zip(inspect.signature(function).parameters.values(), docments(function, full=True).values()):
-        text, names = _explained(p, about.docment or '').replace('%', '%%'), [*dict.fromkeys((option_name(p.name), f'--{p.name}'))]
-        if p.default is p.empty:
-            parser.add_argument(p.name, nargs='?', action=_Once, help=text)
-            text = argparse.SUPPRESS
-        if declared(p.annotation)[0] is bool: parser.add_argument(*names, dest=p.name, action=_Switch, help=text)
-        else: parser.add_argument(*names, dest=p.name, action=_Once, help=text, metavar=_metavar(p))
+    known = inspect.signature(function).parameters
+    places = [k.upper() for k, p in known.items() if p.default is p.empty]
+    parser = _Parser(name, ' '.join([name, *places, '[options]']), inspect.getdoc(function), allow_abbrev=False,
+                     argument_default=argparse.SUPPRESS, formatter_class=argparse.RawDescriptionHelpFormatter)
+    about = docments(function)
+    for k, p in known.items():
+        text, kind = _explained(p, about.get(k) or '').replace('%', '%%'), declared(p.annotation)[0]
+        if p.default is p.empty: parser.add_argument(k, nargs='?', action=_Once, help=text, metavar=k.upper())
+        given = dict(dest=k, help=argparse.SUPPRESS if p.default is p.empty else text)
+        if kind is bool: option = parser.add_argument(option_name(k), action=_Switch, **given)
+        else: option = parser.add_argument(option_name(k), action=_Once, metavar=_metavar(p), **given)
+        for typed in option.option_strings: parser._option_string_actions.setdefault('--' + typed[2:].replace('-', '_'), option)
     return parser
 
 def _metavar(p):
