@@ -26,7 +26,7 @@ from joblib import parallel_config
 from .atlas import Fetcher
 from .data import composite, index, read_fields, read_field, read_masks
 from .data import _one_channel
-from .options import Count, Fraction, Positive, command
+from .options import Count, Fraction, Positive, checked, command
 from .stage import Outcome, Record, UserError, existing, read_table, run_stage, write_bytes, write_text
 from .store import CellStore, Shard, split
 
@@ -687,9 +687,12 @@ def convert(notebook: str|Path, # a numbered notebook
     return dict(cells=start + [_cell('markdown', about)]*bool(about) + body, metadata=dict(kernelspec=dict(display_name='Python 3', language='python', name='python3')), nbformat=4, nbformat_minor=4)
 
 def _refuse_unknown(changes, known, todo):
-    "Every option must be one of some command."
-    have = {*known, *(p for m, c in todo for p in inspect.signature(getattr(import_module(f'hpa_cellcls.{m}'), c)).parameters)}
-    if lack := [k for k in changes if k not in have]: raise UserError(f'--options: {lack[0]!r} is no option of {", ".join(c for _, c in todo)}.')
+    "Every option must be one of some command, with a value that this command allows."
+    params = [inspect.signature(getattr(import_module(f'hpa_cellcls.{m}'), c)).parameters for m, c in todo]
+    if lack := [k for k in changes if k not in known and not any(k in p for p in params)]:
+        raise UserError(f'--options: {lack[0]!r} is no option of {", ".join(c for _, c in todo)}.')
+    for p in params:
+        for k in changes.keys() & p.keys(): checked(k, p[k].annotation, changes[k], p[k].default)
 
 # %% ../nbs/12_kaggle.ipynb #e20cc0c1
 def kernel_metadata(user: str, # name on Kaggle
