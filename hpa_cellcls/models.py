@@ -451,7 +451,9 @@ def precision(device: torch.device, # to compute on
              ) -> torch.dtype: # bfloat16, float16 or float32
     "The arithmetic in which `device` is fast."
     device = torch.device(device)
-    if device.type == 'cuda': return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
+    if device.type == 'cuda':
+        major = torch.cuda.get_device_capability(device)[0]
+        return torch.bfloat16 if major >= 8 else torch.float16 if major == 7 else torch.float32
     return torch.bfloat16 if device.type == 'cpu' and _has_bfloat16() else torch.float32
 
 def _has_bfloat16():

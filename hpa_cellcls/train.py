@@ -6,7 +6,8 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/train_single.html.md"""
 
 # %% auto #0
 __all__ = ['least_nucleus', 'choose', 'has_nucleus', 'unlearned', 'phases', 'begin_at_rates', 'make_learner', 'suggest_lr',
-           'Arithmetic', 'precision_callback', 'Averaged', 'Memory', 'Book', 'first_network', 'plot_history', 'train']
+           'Arithmetic', 'LossScaling', 'precision_callback', 'Accumulated', 'Averaged', 'Memory', 'Book',
+           'first_network', 'plot_history', 'train']
 
 # %% ../nbs/03_train_single.ipynb #a6269130
 import ctypes, io, json, os, re, tempfile, time
@@ -16,7 +17,7 @@ from functools import partial
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 from .batches import CellLoader, Prepare, cell_targets, pixel_statistics, read_targets, using_threads
-from fastai.callback.core import CancelFitException, Callback
+from fastai.callback.core import CancelFitException, CancelStepException, Callback
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.schedule import Learner
 from fastai.callback.training import GradientAccumulation, GradientClip
@@ -32,6 +33,7 @@ from .options import (Amount, Annotated, Count, Device, Duration, Folds, Literal
                                  command, defaults_of, seconds)
 from .stage import Outcome, Record, UserError, bar_of, content, existing, fingerprint, write_bytes, write_table
 from .store import CellStore
+from torch.amp import GradScaler
 
 # %% ../nbs/03_train_single.ipynb #0b7d6cfa
 least_nucleus = .2
@@ -109,11 +111,13 @@ def suggest_lr(learner: Learner, # as `make_learner` gives it
               ) -> float: # a good highest rate
     "A learning rate from a range test; the network is left as it was."
     from fastai.callback.schedule import valley
-    state, epoch = deepcopy(learner.model.state_dict()), learner.dls.train.epoch
+    state, epoch, scaling = deepcopy(learner.model.state_dict()), learner.dls.train.epoch, getattr(learner, 'loss_scaling', None)
+    scale = scaling and scaling.scaler.state_dict()
     with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory() as folder:
         learner.path = Path(folder)
         found = learner.lr_find(num_it=n, show_plot=False, suggest_funcs=(valley,))
     learner.model.load_state_dict(state)
+    if scaling: scaling.scaler.load_state_dict(scale)
     learner.dls.train.epoch, learner.opt = epoch, None
     return float(found.valley)
 
@@ -121,8 +125,11 @@ def suggest_lr(learner: Learner, # as `make_learner` gives it
 class Arithmetic(Callback):
     "The network computes in the device's fast precision; the loss in 32 bits."
     order = MixedPrecision.order
+    def __init__(self,
+                 dtype: torch.dtype=None, # as `precision` gives it
+                ): self.dtype = dtype
     def before_fit(self):
-        context = computing(self.dls.device)
+        context = computing(self.dls.device, self.dtype)
         forward = type(self.model).forward
         def quick(network, x):
             with context: return forward(network, x).float()
@@ -130,11 +137,37 @@ class Arithmetic(Callback):
         self.model.forward = quick.__get__(self.model)
     def after_fit(self): self.quickened.__dict__.pop('forward', None)
 
+# %% ../nbs/03_train_single.ipynb #017a7200
+class LossScaling(Callback):
+    "Gradients that float16 would lose are kept by scaling the loss; a step whose gradients overflow is left out."
+    order = MixedPrecision.order
+    def __init__(self,
+                 device: torch.device, # to train on
+                 **kwargs, # of torch's `GradScaler`
+                ): self.scaler = GradScaler(torch.device(device).type, **kwargs)
+    def before_backward(self): self.learn.loss_grad = self.scaler.scale(self.loss_grad)
+    def before_step(self):
+        "Gradients get their own size; to the scaler, this callback is the optimiser whose step it may take."
+        self.finite = False
+        self.scaler.step(self)
+        if not self.finite: raise CancelStepException
+    def after_step(self): self.scaler.update()
+    def step(self): self.finite = True
+    @property
+    def param_groups(self): return self.opt.param_groups
+
 def precision_callback(device: torch.device, # to train on
-                      ) -> list: # of no or one callback
-    "The callback for fast arithmetic on a device."
+                      ) -> list: # of no, one or two callbacks
+    "The callbacks for fast arithmetic on a device."
     kind = precision(device)
-    return [] if kind == torch.float32 else [MixedPrecision('fp16')] if kind == torch.float16 else [Arithmetic()]
+    return [Arithmetic(kind)]*(kind != torch.float32) + [LossScaling(device)]*(kind == torch.float16)
+
+# %% ../nbs/03_train_single.ipynb #5e5e2aa3
+class Accumulated(GradientAccumulation):
+    "The gradients of several batches for one step; an epoch ends with a step, of as many as are left."
+    def before_step(self):
+        if self.iter == self.n_iter - 1: self.count = self.n_acc
+        super().before_step()
 
 # %% ../nbs/03_train_single.ipynb #2f02f065
 class Averaged(Callback):
@@ -146,7 +179,10 @@ class Averaged(Callback):
     def before_fit(self):
         if self.average is None: self.average = deepcopy(self.model).eval().requires_grad_(False)
         self.average.__dict__.pop('forward', None)
-    def after_step(self): self.follow(bare(self.model).state_dict())
+    def before_step(self): self.taken = True
+    def after_cancel_step(self): self.taken = False
+    def after_step(self):
+        if self.taken: self.follow(bare(self.model).state_dict())
     def follow(self,
                state: dict, # of the network
               ):
@@ -280,9 +316,10 @@ def save(self: Book):
 @patch
 def save_state(self: Book):
     "Everything to go on from."
-    out, average = io.BytesIO(), getattr(self.learn, 'averaged', None)
+    out, average, scaling = io.BytesIO(), getattr(self.learn, 'averaged', None), getattr(self.learn, 'loss_scaling', None)
     torch.save(dict(phase=self.phase, epoch=self.epoch + 1, rows=json.dumps(self.rows), network=bare(self.learn.model).state_dict(), optimiser=_plain(self.opt.state_dict()),
-                    average=average and dict(steps=average.steps, state=average.average.state_dict()), memory=self._memory()), out)
+                    average=average and dict(steps=average.steps, state=average.average.state_dict()), memory=self._memory(),
+                    scaler=scaling and scaling.scaler.state_dict()), out)
     write_bytes(self.folder/'state.pt', out.getvalue())
 
 @patch
@@ -307,6 +344,7 @@ def load_state(self: Book) -> dict: # phase and epoch to go on with, and the opt
         self.averaged.average = deepcopy(self.learn.model).eval().requires_grad_(False)
         self.averaged.average.load_state_dict(state['average']['state'])
         self.averaged.steps = state['average']['steps']
+    if state.get('scaler') and hasattr(self.learn, 'loss_scaling'): self.loss_scaling.scaler.load_state_dict(state['scaler'])
     if state['memory'] and processes()[0] == 0:
         parts = [a.numpy() for a in state['memory']]
         self.memory.parts = [*zip(parts[::2], parts[1::2])]
@@ -369,7 +407,7 @@ def _loaders(store, targets, weights, rows, aside, mean, std, s, device):
 def _callbacks(s, device, log, folder):
     "What the settings ask for."
     out = precision_callback(device) + [Averaged(s['ema'])]*bool(s['ema']) + [GradientClip(s['clip'])]*bool(s['clip'])
-    return out + [GradientAccumulation(share_of(s['batch'])*s['accumulate'])]*(s['accumulate'] > 1) + _loggers(log, folder)*(processes()[0] == 0)
+    return out + [Accumulated(share_of(s['batch'])*s['accumulate'])]*(s['accumulate'] > 1) + _loggers(log, folder)*(processes()[0] == 0)
 
 def _loggers(log, folder):
     "fastai's callback for TensorBoard or Weights & Biases."
