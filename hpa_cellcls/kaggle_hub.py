@@ -433,7 +433,7 @@ def link_workspace(source: Path, # workspace of an earlier kernel
                   ):
     "Go on from what an earlier kernel made."
     for p in sorted((source/below).rglob('*')):
-        if p.is_file(): _link(p, ws/p.relative_to(source))
+        if p.is_file() and not p.name.startswith('.'): _link(p, ws/p.relative_to(source))
 
 def link_cells(stores: list, # folders with parts of one store
                ws: Path, # workspace of this kernel

@@ -1,0 +1,656 @@
+"""Is malformed input refused in a sentence, before anything is written? Tries it on every command of the command line.
+
+    python .ci/malformed.py                    # everything
+    python .ci/malformed.py --only train_cam   # the cases that have this word in their command line or in what is wrong
+    python .ci/malformed.py --dest table.csv   # where the table goes; --jobs 2 halves the time, --list only shows the cases
+
+Commands, groups of commands (`run S1`, `kaggle get`) and options are taken from `hpa_cellcls.cli` and from the signatures of the
+functions behind it, so a new command or option is tried without a change here; only a new required argument has to be given a value in
+`given`. What is wrong for an option follows from its declaration: `Literal[...]`, `Annotated[kind, checks...]` where a check may have
+`least`, `most`, `above` and `below` (a range) or `kind` and `checks` (values separated by commas). Where nothing is declared it follows
+from the kind of the default and from the option's comment (a comment with 0 in it allows 0, one with "empty" allows nothing).
+
+Options: a wrong kind, out of range, empty, an unknown choice, names that are paths, outputs below a file; required arguments left out,
+empty or missing; unknown options and options given twice.
+Files: each command is run once as it should be; the kernel (inotify) tells which files it opens, and one of each kind is then truncated,
+emptied, replaced by something else (noise, a web page, a picture, a sound file of the same format with other content), by a directory, or
+made unreadable. Commands are tried on new outputs and, as they were typed to build the workspace, on finished ones.
+Folders: each folder into which the command writes is made read-only; the disk (a tmpfs) is full, or nearly.
+
+A case is good if it ends with one line on stderr that names the option or file, exit status 2, no traceback and no name of an exception,
+and, for options, with nothing written. With a damaged file it may also be exit status 1 with the field named, or 0 if the file was
+remade. What cannot be tried here (another system than Linux, no right to mount) is skipped and said so. No call leaves the machine.
+
+The exit status is 1 when any case is bad. `kaggle get`, `publish`, `wheels`, `watch`, `demo` and `bench accuracy` need the network
+or minutes, so only their options are tried."""
+import argparse, csv, ctypes, errno, inspect, io, json, os, re, resource, shutil, signal, struct, sys, tempfile, time, traceback, typing
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+repository = Path(__file__).resolve().parent.parent
+place = Path(tempfile.mkdtemp(prefix='malformed-'))
+closed = 'http://127.0.0.1:9'
+os.environ |= dict(OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='', MPLBACKEND='agg', HOME=str(place), XDG_CACHE_HOME=str(place), TMPDIR=str(place),
+                   KAGGLE_USERNAME='nobody', KAGGLE_KEY='0'*32, COLUMNS='200') | {k: closed for p in ('http', 'https', 'all') for k in (f'{p}_proxy', f'{p}_proxy'.upper())}
+for k in ('no_proxy', 'NO_PROXY', 'IN_TEST', 'WORLD_SIZE'): os.environ.pop(k, None)
+sys.path.insert(0, str(repository))
+
+# Values of required arguments, by name; a dict for one command goes before.
+given = dict(ws='ws', source='ws', folder='ws/data', model='single', models='image', predictions='single', dest='new', path='submission.csv',
+             truth='ws/data/truth/solution.csv', submission='submission.csv', table='atlas.csv', notebook='03_train_single.ipynb', kernel='zebra/quagga')
+# Options that make a run small, so that one whose bad value is accepted soon ends.
+tiny = dict(epochs=1, more=1, try_epochs=1, steps=2, size=64, side=64, batch=16, n_jobs=1, threads=1, timeout=1, tries=1, repeats=1, folds='0', n=1, views='identity')
+# What single commands need besides.
+own = {
+    'synth': dict(n_fields=2, size=128), 'index': dict(ws='new', folds=2), 'segment': dict(ws='plain'), 'cut': dict(ws='masks'), 'shrink': dict(ws='plain'),
+    'train': dict(name='new'), 'pseudolabel': dict(models='single', name='new'), 'train_full': dict(name='new'), 'refine': dict(name='new'),
+    'ensemble': dict(predictions='single,cam', name='new'), 'train_images': dict(name='new'), 'predict_images': dict(name='new'),
+    'predict_cells_by_image': dict(name='new'), 'train_cam': dict(name='new', batch=4), 'calibrate_cam': dict(model='cam', scales='1'), 'predict_cam': dict(name='new'),
+    'predict': dict(name='new'), 'submit': dict(dest='new.csv'), 'report': dict(predictions='single', dest='new/index.html'),
+    'bench': dict(what='speed', only='cutting', size=.1), 'kaggle': dict(action='get', what='new'),
+    'kaggle publish': dict(folder='ws/models/single'), 'kaggle wheels': dict(ws='ws'), 'kaggle push': dict(dest='new', dry=True),
+    'run S1': dict(ws='plain', name='new'), 'run S2': dict(ws='plain', name='new', sizes='64', lr=.01, decays='0'),
+    'run S3': dict(ws='plain', name='new', archs='small', losses='bce', rates='.001', batches='4', init='', way='image'),
+    'run S4': dict(ws='plain', name='new', batch=4), 'run best': dict(ws='plain', name='new')}
+# An option that counts only together with others.
+along = {
+    ('segment', 'weights'): dict(segmenter='dpn_unet'), ('segment', 'scale_factor'): dict(segmenter='dpn_unet'), ('ensemble', 'truth'): dict(weights='found'),
+    ('ensemble', 'image_weight'): dict(images='image'), ('ensemble', 'image_how'): dict(images='image'), ('index', 'order'): dict(folder='pictures'),
+    ('predict', 'order'): dict(source='pictures', model='ws/models/single'), ('predict', 'ws'): dict(source='pictures', model='ws/models/single'),
+    ('bench', 'systems'): dict(what='accuracy'), ('bench', 'regimes'): dict(what='accuracy', systems='copy'), ('bench', 'seeds'): dict(what='accuracy', systems='copy'),
+    ('bench', 'budget'): dict(what='accuracy', systems='copy'), ('bench', 'device'): dict(what='accuracy', systems='copy')}
+along |= {(s, k): dict(dest='new.csv') for s in ('run S2', 'run S3', 'run S4', 'predict_images') for k in ('sample',)}
+# What is typed when the command is run as it should be, for its files; None where it cannot be run here.
+whole = {'download': dict(dry_run=True), 'demo': None, 'kaggle': None, 'kaggle get': None, 'kaggle publish': None, 'kaggle wheels': None, 'kaggle watch': None}
+# Text in which any word is right.
+free = {'dest', 'json', 'name', 'title', 'address', 'entries', 'ws', 'name'}
+outputs = {'dest', 'json'}
+# Further wrong values, by the name of the option, where it is text.
+further = dict(stop_after=('1.2.3h', '-1h', 'nan'), loss=('focal:gamma=x', 'focal:zebra=1'), classes=('99',), order=('red,green', 'red,red,green,blue'), scales=('1,0', '1,nan'),
+               channels=('red,zebra', 'red+'), views=('identity,zebra',), thresholds=('nan', '-1'), weights=('1,zebra', 'nan'), weight=('nan', '2'), folders=('train,zebra',),
+               options=('epochs',), datasets=('zebra/',), kernels=('zebra/',), losses=('bce;zebra',), rates=('nan',), decays=('0,nan',), batches=('0',), seeds=('0,zebra',))
+# How the workspace is made; each line is tried again later, with its files damaged.
+builds = [l.split() for l in '''
+synth ws/data --n-fields=8 --size=256 --n-jobs=1
+index ws/data --ws=ws --folds=2 --n-jobs=1
+segment ws --n-jobs=1
+cut ws --side=64 --n-jobs=1
+train ws --epochs=1
+train ws --name=copied --labels=copied --epochs=1 --fold=
+train ws --name=halted --epochs=2 --stop-after=0.01s
+pseudolabel ws
+refine ws --steps=2
+train_images ws --size=64 --epochs=1 --n-jobs=1
+predict_images ws image
+predict_cells_by_image ws image --name=byimage --way=image
+train_cam ws --size=64 --epochs=1 --n-jobs=1
+calibrate_cam ws --scales=1
+predict_cam ws
+predict ws single --n-jobs=1
+ensemble ws single,cam
+submit ws single
+evaluate ws single
+report ws --predictions=single --n-jobs=1
+'''.strip().splitlines()]
+# More ways to call commands, which read more kinds of files.
+others = [l.split() for l in '''
+index pictures --ws=new --labels=ws/data/train.csv --folds=2 --n-jobs=1
+index stacks --ws=new --order=red,green,blue,yellow --folds=2 --n-jobs=1
+download genes.tsv --dry-run
+train ws --name=new --labels=pseudo --init=single --epochs=1
+predict pictures ws/models/best --ws=new --n-jobs=1
+ensemble ws single,cam --name=new --weights=found --truth=ws/data/truth/cells.csv --images=image
+evaluate ws single --truth=ws/data/truth/cells.csv
+predict_images ws image --name=new --sample=sample_submission.csv --dest=new.csv
+submit ws single --dest=new.csv --sample=sample_submission.csv
+validate submission.csv --sample=sample_submission.csv
+report ws --predictions=single --truth=true.csv --dest=new/index.html --n-jobs=1
+report ws --predictions=single --scores=scores.json --dest=new/index.html --n-jobs=1
+'''.strip().splitlines()]
+# Seconds of processor time; three times as many on the clock, for what sleeps.
+seconds_of = dict(option=10, file=30)
+
+# ---------------------------------------------------------------- commands and their options
+
+@dataclass
+class Leaf:
+    "A command, or a member of a group of commands."
+    words: tuple # as it is typed
+    function: callable # what it calls
+    def __post_init__(self):
+        from fastcore.docments import docments
+        self.name, self.parameters = ' '.join(self.words), inspect.signature(self.function).parameters
+        try: hints = typing.get_type_hints(inspect.unwrap(self.function), include_extras=True)
+        except Exception: hints = {}
+        comments = docments(self.function)
+        self.comment = {k: str(comments.get(k) or '') for k in self.parameters}
+        self.declared = {k: declaration(hints.get(k, p.annotation), p.default) for k, p in self.parameters.items()}
+        self.required = [k for k, p in self.parameters.items() if p.default is p.empty]
+
+def declaration(annotation, default=inspect.Parameter.empty):
+    "Kind, choices and checks of a parameter."
+    if typing.get_origin(annotation) is typing.Annotated:
+        kind, choices, checks = declaration(annotation.__origin__, default)
+        return kind, choices, (*checks, *annotation.__metadata__)
+    if typing.get_origin(annotation) is typing.Literal: return type(typing.get_args(annotation)[0]), typing.get_args(annotation), ()
+    if annotation in (int, float, bool, str): return annotation, (), ()
+    some = [a for a in typing.get_args(annotation) if a is not type(None)]
+    if some: return declaration(some[0], default)
+    return type(default) if type(default) in (int, float, bool) else str, (), ()
+
+def leaves(cli):
+    "Every command that can be typed."
+    groups = {}
+    for key, value in vars(cli).items():
+        if key.startswith('__') or not isinstance(value, dict) or not value: continue
+        if all(isinstance(v, dict) for v in value.values()): groups |= value
+        elif all(isinstance(v, tuple) and len(v) == 2 for v in value.values()):
+            owners = [c for c, module in cli.commands.items() if {module} == {m for m, _ in value.values()}]
+            groups[owners[0] if owners else 'run'] = value
+    for name, module in cli.commands.items():
+        if name in groups:
+            for member, (m, function) in groups[name].items(): yield Leaf((name, member), getattr(import_module(f'hpa_cellcls.{m}'), function))
+        else: yield Leaf((name,), getattr(import_module(f'hpa_cellcls.{module}'), name))
+
+def typed(leaf, change=None, without=()):
+    "A command line that is right but for `change`."
+    values = {}
+    for k, p in leaf.parameters.items():
+        if k in leaf.required: values[k] = given.get(k)
+        elif k in tiny and not isinstance(p.default, str) and isinstance(tiny[k], int) == (leaf.declared[k][0] is int): values[k] = tiny[k]
+        elif k in tiny and leaf.declared[k][0] is str and isinstance(tiny[k], str): values[k] = tiny[k]
+    values |= {k: v for k, v in own.get(leaf.name, {}).items() if k in leaf.parameters} | (change or {})
+    if lacks := [k for k in leaf.required if values[k] is None]: sys.exit(f'{leaf.name}: give its required argument {lacks[0]!r} a value in `given` or `own`.')
+    options = [f'--{k.replace("_", "-")}' + ('' if v is True else f'={v}') for k, v in values.items() if k not in leaf.required and v is not None]
+    return [*leaf.words, *(str(values[k]) for k in leaf.required if k not in without), *options]
+
+# ---------------------------------------------------------------- cases
+
+@dataclass
+class Case:
+    "One malformed input."
+    command: str # as in the summary
+    wrong: str # what is malformed
+    args: list # what is typed
+    names: tuple # the sentence has one of these words
+    kind: str='option' # option or file
+    damage: tuple=() # file and how, folder, or space that is left
+
+def outside(check, kind, default):
+    "Numbers that a range does not allow."
+    step = 1 if kind is int else .5
+    bounds = {k: getattr(check, k, None) for k in ('least', 'above', 'most', 'below')}
+    wrong = [bounds['least'] - step] if bounds['least'] is not None else []
+    if bounds['least'] not in (None, 0, 1): wrong.append(0)
+    if bounds['above'] is not None: wrong += [bounds['above'], bounds['above'] - 1]
+    if bounds['most'] is not None: wrong += [bounds['most'] + step, 10**9]
+    if bounds['below'] is not None: wrong += [bounds['below'], 10**9]
+    allowed = lambda v: ((bounds['least'] is None or v >= bounds['least']) and (bounds['above'] is None or v > bounds['above'])
+                         and (bounds['most'] is None or v <= bounds['most']) and (bounds['below'] is None or v < bounds['below']))
+    return [kind(v) for v in dict.fromkeys(wrong) if v != default and not allowed(v)]
+
+def wrong_numbers(kind, checks, default, comment):
+    "Text that is no allowed number."
+    yield from ('x', '')
+    yield from ('1.5',) if kind is int else ('nan', 'inf')
+    ranges = [c for c in checks if any(getattr(c, k, None) is not None for k in ('least', 'most', 'above', 'below'))]
+    for c in ranges: yield from (f'{v:g}' if kind is float else str(v) for v in outside(c, kind, default))
+    if not checks:
+        yield '-1'
+        if kind is int and default != 0 and not re.search(r'\b0\b', comment): yield '0'
+
+def wrong_texts(leaf, k, checks, default):
+    "Text that is no allowed text."
+    marks = [str(getattr(c, '__name__', '')) for c in checks] + [str(getattr(c, '__name__', '')) for d in checks for c in getattr(d, 'checks', ())]
+    is_name, comment = any('name' in m for m in marks) or not checks and k == 'name' and not leaf.name.startswith('kaggle'), leaf.comment[k]
+    if is_name: yield from ('../../x', 'a/b', '.', '..')
+    if k not in free or (checks and not is_name): yield 'zebra' if not is_name else 'no-such-thing'
+    if default not in ('', None) and 'empty' not in comment: yield ''
+    lists = [c for c in checks if getattr(c, 'kind', None) in (int, float)]
+    if lists or not checks and re.fullmatch(r'-?[\d.]+(,[\d.]+)*', str(default or '')): yield from ('1,zebra', '-1')
+    for c in lists:
+        yield '1,,2'
+        for inner in c.checks: yield from (str(v) for v in outside(inner, c.kind, default))
+    if k in outputs or (leaf.name, k) in (('index', 'ws'), ('predict', 'ws')): yield 'submission.csv/below/it'
+    yield from further.get(k, ())
+
+def wrong_values(leaf, k):
+    "Values that an option must refuse."
+    (kind, choices, checks), default = leaf.declared[k], leaf.parameters[k].default
+    if kind is bool: return ['zebra']
+    if choices: return ['zebra', *['']*('' not in choices and default != '')]
+    if kind in (int, float): return [*dict.fromkeys(wrong_numbers(kind, checks, default, leaf.comment[k]))]
+    return [v for v in dict.fromkeys(wrong_texts(leaf, k, checks, default)) if v != default]
+
+def option_cases(leaf):
+    "What can be typed wrong for a command."
+    name, numbers = leaf.name, [k for k in leaf.parameters if k not in leaf.required and leaf.declared[k][0] in (int, float)]
+    for k in leaf.required:
+        yield Case(name, f'{k} left out', typed(leaf, without=(k,)), (*leaf.required,))
+        for v in ['', 'no/such/place'][:1 if k in outputs and name != 'kaggle' else 2]:
+            yield Case(name, f'{k} {v or "empty"}', typed(leaf, {k: v}), (k, *[v]*bool(v)))
+        if k in outputs: yield Case(name, f'{k} below a file', typed(leaf, {k: 'submission.csv/below/it'}), (k, 'submission.csv'))
+    for k in leaf.parameters:
+        if k in leaf.required: continue
+        for v in wrong_values(leaf, k):
+            extra = along.get((name, k), {})
+            text = leaf.declared[k][0] is str and len(v) > 2
+            yield Case(name, f'{k} {v or "empty"}', typed(leaf, extra | {k: v}), (k, *[v, v.split('/')[0]]*text))
+    yield Case(name, 'an unknown option', [*typed(leaf), '--zebra=1'], ('--zebra',))
+    yield Case(name, 'one argument too many', [*typed(leaf), 'quagga'], ('quagga',))
+    if twice := next((k for k in numbers if k in tiny), next(iter(numbers), None)):
+        o = f'--{twice.replace("_", "-")}'
+        yield Case(name, f'{twice} twice', [*typed(leaf, {twice: 1}), f'{o}=2'], (twice,))
+
+def cases_of_names(found):
+    "What can be typed wrong instead of a command."
+    yield Case('(no command)', 'an unknown command', ['zebra'], ('zebra',))
+    yield Case('(no command)', 'a misspelt command', ['trian', 'ws'], ('trian', 'train'))
+    yield Case('(no command)', 'an empty command', [''], ('command',))
+    for group in dict.fromkeys(l.words[0] for l in found if len(l.words) > 1):
+        yield Case(group, 'no member', [group], (group,))
+        yield Case(group, 'an unknown member', [group, 'zebra'], ('zebra',))
+        yield Case(group, 'an empty member', [group, ''], (group,))
+
+# ---------------------------------------------------------------- damage to files
+
+def png(side=10):
+    "A sound picture."
+    from PIL import Image
+    buffer = io.BytesIO()
+    Image.new('L', (side, side), 7).save(buffer, 'png')
+    return buffer.getvalue()
+
+def stranger(suffix):
+    "A sound file of the same format that holds something else."
+    import numpy as np, pandas as pd, pyarrow as pa, safetensors.numpy, tifffile, torch
+    b, table = io.BytesIO(), pd.DataFrame(dict(zebra=[1, 2]))
+    if suffix in ('.csv', '.tsv'): return b'zebra,quagga\n1,2\n3,4\n'.replace(b',', b',' if suffix == '.csv' else b'\t')
+    if suffix in ('.json', '.ipynb'): return b'{"zebra": 1}\n'
+    if suffix == '.jsonl': return b'{"zebra": 1}\n'
+    if suffix == '.png': return png()
+    if suffix == '.tif': tifffile.imwrite(b, np.zeros((10, 10), np.uint16))
+    elif suffix == '.parquet': table.to_parquet(b)
+    elif suffix == '.npz': np.savez(b, zebra=np.zeros(3))
+    elif suffix == '.safetensors': return safetensors.numpy.save(dict(zebra=np.zeros(3, np.float32)))
+    elif suffix == '.pt': torch.save(dict(zebra=1), b)
+    elif suffix == '.arrow':
+        with pa.ipc.new_file(b, pa.Table.from_pandas(table).schema) as w: w.write_table(pa.Table.from_pandas(table))
+    return b.getvalue()
+
+def cut_off(data, suffix):
+    "The first half; of a table, up to the first letters of a row."
+    if suffix not in ('.csv', '.tsv') or data.count(b'\n') < 2: return data[:len(data)//2]
+    lines = data.splitlines(keepends=True)
+    at = max(1, len(lines)//2)
+    return b''.join(lines[:at]) + lines[at][:2]
+
+page = b'<!DOCTYPE html>\n<html><head><title>503</title></head><body>Service, unavailable</body></html>\n'
+texts = ('.csv', '.tsv', '.json', '.jsonl', '.ipynb')
+hows = ('truncated', 'empty', 'a web page', 'noise', 'of other content', 'a directory', 'unreadable')
+
+def spoil(path, how):
+    "Damage a file in one way."
+    data, suffix = path.read_bytes(), path.suffix
+    if how == 'unreadable': return path.chmod(0)
+    if how == 'a directory':
+        path.unlink()
+        return path.mkdir()
+    noise = png() if suffix in texts else bytes((i*i*7 + i*31 + i//256) % 251 for i in range(3000))
+    path.write_bytes({'truncated': cut_off(data, suffix), 'empty': b'', 'a web page': page, 'noise': noise, 'of other content': stranger(suffix)}[how])
+
+def kind_of(path, home):
+    "What files of one kind have in common: a record, a journal, a picture of its folder, or the name."
+    path = Path(path)
+    if path.name.endswith('.done.jsonl'): return 'journal'
+    if path.suffix == '.json' and (home/path).with_suffix('.done.jsonl').exists(): return 'record'
+    if path.suffix in ('.png', '.jpg', '.tif', '.npz', '.parquet') and path.name not in ('history.png', 'told.parquet'): return f'{path.parent.name}{path.suffix}'
+    return re.sub(r'\d+', '0', path.name)
+
+def file_cases(command, args, reads, writes, known, home, thorough):
+    "One file of each kind, damaged in every way if it is the first of the kind, else in some ways, by turns."
+    for path in reads:
+        kind = kind_of(path, home)
+        if command in known.setdefault(kind, []): continue
+        known[kind].append(command)
+        turn = len(known[kind])
+        ways = hows if thorough or turn == 1 else [h for i, h in enumerate(hows) if (i - 3*turn) % 7 < 3]
+        stem = re.sub(r'_(red|green|blue|yellow)$', '', Path(path).name.split('.')[0])
+        for how in ways:
+            named = (Path(path).name, *[stem]*bool(re.search(r'\d{5}', stem)))
+            yield Case(command, f'{path} is {how}', args, named, 'file', (path, how))
+    for folder, names in writes.items(): yield Case(command, f'{folder}/ is read-only', args, (folder.strip('.'), *names), 'file', (folder, 'read-only'))
+    if writes:
+        for left in (0, 2**16): yield Case(command, f'{left} bytes are left on the disk', args, ('space', 'full'), 'file', ('', left))
+
+# ---------------------------------------------------------------- running
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+def obey():
+    "In a child of root: let permissions count for it, too."
+    if os.geteuid(): return
+    head, caps = (ctypes.c_uint32*2)(0x20080522, 0), (ctypes.c_uint32*6)()
+    libc.capget(head, caps)
+    for i in range(3): caps[i] &= ~0b110
+    if libc.capset(head, caps): raise OSError(ctypes.get_errno(), 'capset')
+
+def full_disk(home, left):
+    "In a child: `home` on a disk of its own with so many bytes left."
+    user, private, uid = 0x10000000 if os.geteuid() else 0, 0x4000 | 0x40000, (os.getuid(), os.getgid())
+    if libc.unshare(0x20000 | user): raise OSError(ctypes.get_errno(), 'unshare')
+    if user:
+        Path('/proc/self/setgroups').write_text('deny')
+        for what, i in zip(('uid', 'gid'), uid): Path(f'/proc/self/{what}_map').write_text(f'0 {i} 1')
+    libc.mount(b'none', b'/', None, private, None)
+    aside = home.with_name('template')
+    if libc.mount(b'tmpfs', os.fsencode(home), b'tmpfs', 0, b'size=512m'): raise OSError(ctypes.get_errno(), 'mount')
+    shutil.copytree(aside, home, dirs_exist_ok=True)
+    os.chdir(home)
+    disk = os.statvfs(home)
+    with open(home/'filler', 'wb') as f: os.posix_fallocate(f.fileno(), 0, disk.f_bavail*disk.f_frsize - left)
+
+def offline(event, args):
+    "An audit hook: no call leaves the machine."
+    if event == 'socket.connect' and isinstance(args[1], tuple) and args[1][0] not in ('127.0.0.1', '::1', 'localhost'): raise OSError(errno.ENETUNREACH, 'no network here')
+
+def child(args, home, files, within, limit):
+    "Be the command line, and end with its exit status; after so many seconds of processor time the kernel ends it."
+    os.setsid()
+    resource.setrlimit(resource.RLIMIT_CPU, (limit + 1, limit + 10))
+    for to, file in enumerate((os.open(os.devnull, os.O_RDONLY), *files)): os.dup2(file, to)
+    sys.stdout, sys.stderr = (open(i, 'w', encoding='utf-8', errors='replace', closefd=False) for i in (1, 2))
+    try:
+        os.chdir(home)
+        os.environ |= dict(HOME=str(home.with_name('user')), TMPDIR=str(home.with_name('user')))
+        tempfile.tempdir, status = None, 70
+        sys.addaudithook(offline)
+        if within: within()
+        from hpa_cellcls import cli
+        status = cli.main(args) or 0
+    except SystemExit as e: status = e.code if isinstance(e.code, int) else bool(e.code)
+    except BaseException: traceback.print_exc()
+    if isinstance(within, partial): print(*(f'left behind {p.name}' for p in home.rglob('.*.tmp')), sep='\n', file=sys.stderr, end='')
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+def call(args, home, limit=600, within=None):
+    "Exit status (negative for a signal, None if it took too long), stdout and stderr of a command line."
+    files, start = [os.memfd_create(n) for n in ('out', 'err')], time.monotonic()
+    pid = os.fork()
+    if not pid: child(args, home, files, within, limit)
+    ended, status = 0, None
+    while not ended and time.monotonic() < start + 3*limit:
+        ended, code = os.waitpid(pid, os.WNOHANG)
+        if not ended: time.sleep(.003)
+    if ended: status = os.waitstatus_to_exitcode(code)
+    if status == -signal.SIGXCPU: status = None
+    try: os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError: pass
+    if not ended: os.waitpid(pid, 0)
+    said = []
+    for f in files:
+        with open(f, 'rb') as stream:
+            stream.seek(0)
+            said.append(stream.read().decode(errors='replace').replace(str(home), '.'))
+    return status, *said
+
+class Sandbox:
+    "A folder in which a command is tried, and which is restored afterwards."
+    def __init__(self, folder, template=None):
+        self.home, self.template = folder/'home', folder/'template'
+        self.root = len(str(self.home)) + 1
+        for d in (folder, folder/'user'): d.mkdir(exist_ok=True)
+        if template: shutil.copytree(template, self.template)
+        if template: self.fill()
+        else: self.home.mkdir()
+
+    def fill(self):
+        shutil.copytree(self.template, self.home)
+        self.before = self.look()
+
+    def keep(self):
+        "What there is now is what a case starts from."
+        shutil.copytree(self.home, self.template)
+        self.before = self.look()
+
+    def look(self):
+        "Name -> kind and permissions, size and time of all that is there."
+        out, todo = {}, [self.home]
+        while todo:
+            for e in os.scandir(todo.pop()):
+                s, is_dir = e.stat(follow_symlinks=False), e.is_dir(follow_symlinks=False)
+                out[e.path[self.root:]] = (s.st_mode, *[s.st_size, s.st_mtime_ns]*(not is_dir))
+                if is_dir: todo.append(Path(e.path))
+        return out
+
+    def changed(self, before=None):
+        before, now = before or self.before, self.look()
+        return sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
+
+    def restore(self):
+        for k in self.changed():
+            path, was = self.home/k, self.template/k
+            if path.is_dir() and not path.is_symlink() and not was.is_dir(): shutil.rmtree(path)
+            elif not path.is_dir(): path.unlink(missing_ok=True)
+            if was.is_dir(): path.mkdir(exist_ok=True)
+            if was.is_dir(): path.chmod(was.stat().st_mode & 0o7777)
+            elif was.exists(): shutil.copy2(was, path)
+        if left := self.changed(): raise SystemExit(f'{left}: could not be restored')
+
+def opened(home, work):
+    "The files that were opened while `work` was done, and what it returns."
+    fd = libc.inotify_init1(os.O_NONBLOCK)
+    if fd < 0: raise OSError(ctypes.get_errno(), 'inotify')
+    folders = {libc.inotify_add_watch(fd, os.fsencode(d), 0x20): Path(d).relative_to(home) for d, *_ in os.walk(home)}
+    result, found = work(), set()
+    while True:
+        try: data = os.read(fd, 2**20)
+        except BlockingIOError: break
+        at = 0
+        while at < len(data):
+            wd, mask, _, size = struct.unpack_from('iIII', data, at)
+            name = os.fsdecode(data[at + 16:at + 16 + size].rstrip(b'\0'))
+            if name and not mask & 0x40000000: found.add((folders[wd]/name).as_posix())
+            at += 16 + size
+    os.close(fd)
+    return sorted(found), result
+
+# ---------------------------------------------------------------- judging
+
+def has_word(text, words):
+    "Is one of the words in the text? Of an option, with - or _."
+    return any(re.search(rf'(?<![\w]){re.escape(w)}(?!\w)'.replace('_', '[-_]').replace(r'\-', '[-_]'), text, re.I) for w in words if w)
+
+def judged(case, status, out, err, changed, mended):
+    "What is bad about how a case ended; empty if nothing is."
+    lines, bad = [l for l in err.splitlines() if l.strip()], []
+    if status is None: bad.append(f'still working after {seconds_of[case.kind]} s')
+    elif status < 0: bad.append(f'killed by signal {-status}')
+    elif status == 0 and not (case.kind == 'file' and (mended or has_word(out, case.names))): bad.append('accepted')
+    elif status not in (0, 2) and not (status == 1 and case.kind == 'file'): bad.append(f'status {status}')
+    if re.search(r'^Traceback', out + err, re.M): bad.append('traceback')
+    if found := re.search(r'\b[A-Z]\w*(Error|Exception|Warning)\b', out + err):
+        if 'traceback' not in bad: bad.append(f'shows {found[0]}')
+    if status == 2:
+        if len(lines) != 1: bad.append(f'{len(lines)} lines instead of a sentence')
+        elif len(lines[0]) > 600: bad.append('a sentence of more than 600 characters')
+        if re.search(r'\.\w{8}\.tmp\b', err): bad.append('shows a temporary name')
+        if lines and not has_word(lines[-1], case.names): bad.append(f'does not name {next(filter(None, case.names))}')
+    if status == 1 and case.kind == 'file' and not has_word(out + err, case.names): bad.append(f'does not name {case.names[0]}')
+    if case.kind == 'option' and changed: bad.append(f'wrote {changed[0]}' + f' and {len(changed) - 1} more'*(len(changed) > 1))
+    if any(re.search(r'/\.[^/]*\.tmp$', f'/{c}') for c in changed) or 'left behind' in err: bad.append('left a temporary file')
+    return '; '.join(bad)
+
+def tried(case, box):
+    "Run a case: exit status, what came out, what is bad."
+    within, before = None, None
+    if case.damage:
+        path, how = case.damage
+        if path:
+            before_damage = box.home/path
+            if how == 'read-only': before_damage.chmod(0o555)
+            else: spoil(before_damage, how)
+            if how in ('read-only', 'unreadable'): within = obey
+        else: within = partial(full_disk, box.home, how)
+        before = box.look()
+    status, out, err = call(case.args, box.home, seconds_of[case.kind], within)
+    changed = box.changed(before)
+    mended = bool(case.damage) and case.damage[0] in changed and case.damage[1] != 'read-only'
+    bad = judged(case, status, out, err, changed, mended)
+    box.restore()
+    return status, ' '.join((err if err.strip() else out).split())[-500:], bad
+
+# ---------------------------------------------------------------- the whole
+
+def pictures(home):
+    "Fields in other formats: JPEG, TIFF, and TIFF with several channels."
+    import cv2, numpy as np, tifffile
+    for d in ('pictures', 'stacks'): (home/d).mkdir()
+    for i in range(4):
+        planes = {c: cv2.imread(str(home/f'ws/data/train/s0_{i:05d}_{c}.png'), cv2.IMREAD_GRAYSCALE) for c in ('red', 'green', 'blue', 'yellow')}
+        for c, x in planes.items(): cv2.imwrite(str(home/f'pictures/s0_{i:05d}_{c}.{"tif" if i % 2 else "jpg"}'), x)
+        tifffile.imwrite(home/f'stacks/s0_{i:05d}.tif', np.stack([*planes.values()]), photometric='minisblack')
+
+def build(box):
+    "One tiny workspace, and copies of it in earlier states."
+    home = box.home
+    for args in builds:
+        status, out, err = call(args, home)
+        if status: sys.exit(f'{" ".join(args)}: the workspace cannot be made; exit status {status}\n{out}{err}')
+        if args[0] == 'index': shutil.copytree(home/'ws', home/'plain')
+        if args[0] == 'segment': shutil.copytree(home/'ws', home/'masks')
+    pictures(home)
+    (home/'scores.json').write_text(json.dumps(dict(mAP=.5, AP=dict(Cytosol=.5), n_gt=dict(Cytosol=3), curves=dict(Cytosol=[[0, 1], [1, .5]]))))
+    rows = list(csv.reader(open(home/'submission.csv', newline='')))
+    with open(home/'sample_submission.csv', 'w', newline='') as f: csv.writer(f).writerows([rows[0], *([*r[:3], '0 1 eNoLCAgIMAEABJkBdQ=='] for r in rows[1:])])
+    (home/'true.csv').write_text((home/'ws/data/truth/cells.csv').read_text().replace('ID,cell', 'id,number'))
+    address = 'http://images.proteinatlas.org/{0}/{0}_A1_{0}_'
+    (home/'atlas.csv').write_text('Image,Label,Cellline,in_trainset\n' + ''.join(f'{address.format(i)},{l},HeLa,False\n' for i, l in enumerate(('Nucleoplasm', 'Cytosol', 'Mitochondria'))))
+    (home/'genes.tsv').write_text('Gene\tMain location\nENSG00000000003\tCytosol\nENSG00000000457\tNucleoplasm\n')
+    shutil.copy2(repository/'nbs'/'03_train_single.ipynb', home)
+    box.keep()
+
+def cases_of_files(found, box, only, notes, thorough):
+    "The cases for files, from one right run of each command line."
+    lines = [(l.name, typed(l, whole.get(l.name, {}))) for l in found if whole.get(l.name, {}) is not None]
+    lines += [(next((l.name for l in found if args[:len(l.words)] == [*l.words]), args[0]), args) for args in [*builds, *others]]
+    known = {}
+    for name, args in lines:
+        if only and not any(only in t for t in (name, *args)): continue
+        before = {k for k, v in box.before.items() if len(v) > 1}
+        try: reads, (status, out, err) = opened(box.home, lambda: call(args, box.home))
+        except (OSError, AttributeError) as e: return notes.append(f'damaged files: {e}')
+        changed = box.changed()
+        writes = {}
+        for c in changed:
+            folder = next(p for p in Path(c).parents if (box.template/p).is_dir())
+            writes.setdefault(folder.as_posix(), []).append(Path(c).relative_to(folder).parts[0])
+        box.restore()
+        if status: yield Case(name, 'nothing: the command itself fails', args, ('(nothing)',), 'file')
+        else: yield from file_cases(name, args, [r for r in reads if r in before], writes, known, box.template, thorough)
+
+def possible(box, notes):
+    "Which ways of damage can be tried here."
+    def attempt(within, check):
+        pid = os.fork()
+        if not pid:
+            try:
+                within()
+                os._exit(0 if check() else 1)
+            except BaseException: os._exit(1)
+        return os.waitpid(pid, 0)[1] == 0
+    locked = place/'locked'
+    locked.write_text('')
+    locked.chmod(0)
+    unreadable, full = attempt(obey, lambda: not os.access(locked, os.R_OK, effective_ids=True)), attempt(partial(full_disk, box.home, 0), lambda: True)
+    if not unreadable: notes.append('unreadable files and read-only folders: this user may read and write everything')
+    if not full: notes.append('a full disk: no right to mount a small one')
+    return lambda c: not c.damage or (full if not c.damage[0] else unreadable or c.damage[1] not in ('unreadable', 'read-only'))
+
+def share(cases, n, k, template, show):
+    "Every n-th case from the k-th on, in a folder of its own."
+    box, out = Sandbox(place/f'slot{k}', template), {}
+    for i in range(k, len(cases), n):
+        start = time.monotonic()
+        out[i] = (*tried(cases[i], box), round(time.monotonic() - start, 2))
+        if show and (i//n) % 50 == 49: print(f'  {i + 1} of {len(cases)}', file=sys.stderr, flush=True)
+    return out
+
+def all_tried(cases, jobs, template):
+    "How every case ended, in order; in so many processes."
+    pipes = []
+    for k in range(jobs):
+        r, w = os.pipe()
+        pid = os.fork()
+        if not pid:
+            try:
+                with open(w, 'w') as f: json.dump(share(cases, jobs, k, template, k == 0), f)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        os.close(w)
+        pipes.append((pid, r))
+    found = {}
+    for pid, r in pipes:
+        with open(r) as f: text = f.read()
+        if os.waitpid(pid, 0)[1]: sys.exit('a process of the trial itself failed')
+        found |= {int(i): v for i, v in json.loads(text).items()}
+    return [found[i] for i in range(len(cases))]
+
+def shown(args): return ' '.join(a if re.fullmatch(r'[\w./=,:+@-]+', a) else f"'{a}'" for a in ['hpa_cellcls', *args])
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--only', default='', help='a word of the command line or of what is wrong')
+    parser.add_argument('--dest', help='the table as CSV')
+    parser.add_argument('--jobs', type=int, default=1, help='processes')
+    parser.add_argument('--list', action='store_true', help='show the cases, try none')
+    parser.add_argument('--all', action='store_true', help='damage every kind of file in every way for every command, not only for the first')
+    parser.add_argument('--times', action='store_true', help='say which cases took longest')
+    given_args = parser.parse_args()
+    from hpa_cellcls import cli
+    import cv2
+    cv2.setNumThreads(1)
+    found, notes, start = [*leaves(cli)], [], time.monotonic()
+    cases = [*cases_of_names(found), *(c for l in found for c in option_cases(l))]
+    box = Sandbox(place/'build')
+    build(box)
+    print(f'The workspace is made ({time.monotonic() - start:.0f} s).', file=sys.stderr)
+    cases += cases_of_files(found, box, given_args.only.split()[0] if given_args.only else '', notes, given_args.all)
+    can = possible(box, notes)
+    cases = [c for c in cases if can(c) and given_args.only in f'{shown(c.args)} {c.wrong}']
+    if given_args.list: return print(*(f'{shown(c.args)}   # {c.wrong}' for c in cases), sep='\n')
+    print(f'{len(cases)} cases ({time.monotonic() - start:.0f} s).', file=sys.stderr)
+    ends = all_tried(cases, given_args.jobs, box.template)
+    told(cases, ends, notes, given_args)
+    print(f'{time.monotonic() - start:.0f} s', file=sys.stderr)
+    return any(bad for _, _, bad, _ in ends)
+
+def told(cases, ends, notes, given_args):
+    "Print the summary, write the table."
+    if given_args.dest:
+        with open(given_args.dest, 'w', newline='', encoding='utf-8') as f:
+            out = csv.writer(f, lineterminator='\n')
+            out.writerow(['command', 'kind', 'wrong', 'line', 'status', 'bad', 'said'])
+            for c, (status, said, bad, _) in zip(cases, ends): out.writerow([c.command, c.kind, c.wrong, shown(c.args), '' if status is None else status, bad, said])
+    total, good = Counter(c.command for c in cases), Counter(c.command for c, e in zip(cases, ends) if not e[2])
+    for name in total:
+        print(f'{name:24} {total[name]:5} cases {good[name]:5} good')
+        for c, (status, said, bad, _) in zip(cases, ends):
+            if c.command == name and bad: print(f'    {bad}\n        {c.wrong}: {shown(c.args)}\n        {"" if status is None else status}: {said[-240:]}')
+    for n in notes: print(f'skipped: {n}')
+    print(f'{len(cases)} malformed inputs, {sum(good.values())} good, {len(cases) - sum(good.values())} bad')
+    if given_args.times:
+        for c, e in sorted(zip(cases, ends), key=lambda x: -x[1][3])[:30]: print(f'{e[3]:7.2f} s {shown(c.args)}   # {c.wrong}')
+
+if __name__ == '__main__':
+    owner = os.getpid()
+    try: sys.exit(main())
+    finally:
+        if os.getpid() == owner: shutil.rmtree(place, ignore_errors=True)
