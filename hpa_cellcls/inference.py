@@ -21,7 +21,7 @@ from .crops import cut_cell, measure_cells
 from .data import composite, field_files, find_fields, read_field, read_fields, read_masks, scale_bits, write_fields, _look
 from .labels import classes, label_columns
 from .options import Annotated, Count, Device, Literal, Name, Positive, Range, Several, Share, command, defaults_of
-from .segmentation import _written, make_segmenter
+from .segmentation import _written, start_segmenter
 from .stage import (Inputs, Outcome, Record, UserError, _attempt, _list_failed, _prepared, _watch, digest, existing, fingerprint,
                                run_stage, sweep, write_bytes)
 from .submission import prediction_columns, probability_columns, read_predictions, write_predictions
@@ -262,15 +262,13 @@ class Missing:
                  weights: str=None, # networks: folder with the published weights
                  download: bool=False, # networks: fetch missing weights
                  scale_factor: float=.25, # networks: how much smaller they see a field
+                 device: str='', # networks: cpu, cuda, mps (the fastest that is there)
                 ):
-        own, files = (dict(diameter=diameter), {}) if segmenter == 'watershed' else (dict(scale_factor=scale_factor), dict(weights=weights, download=download))
         fields = [f for k in parts.todo for f in parts.fields[k] if not parts.mask(f).exists()]
         self.ids, self.segmenter, self.two, self.alone = {f['id'] for f in fields}, None, False, bool(fields) and segmenter == 'hpacellseg'
         if not fields: return
-        self.segmenter = segmenter if callable(segmenter) else make_segmenter(segmenter, **own, **files)
-        self.record = Record(parts.masks, 'segment', dict(segmenter=type(segmenter).__name__) if callable(segmenter) else dict(segmenter=segmenter, **own))
-        self.two = hasattr(self.segmenter, 'maps')
-        if self.two: self.segmenter.networks(bool(fields[0]['yellow']))
+        self.segmenter, params = start_segmenter(segmenter, bool(fields[0]['yellow']), diameter, weights, download, scale_factor, device)
+        self.record, self.two = Record(parts.masks, 'segment', params), hasattr(self.segmenter, 'maps')
     def task(self,
              task: dict, # as `field_cells` takes it
             ) -> dict: # with the segmenter if masks are missing, and maps if networks make them
@@ -342,7 +340,7 @@ def predict(source: str, # folder of images, or a workspace
     about = dict(models=[[c.folder.name, digest(c.folder/'model.json')[:16]] for c in classifiers], views=views, reduce=reduce)
     choices = dict(negative=negative, alone=alone, border=border, small=small, area=area)
     parts = Parts(ws, fields, name or '+'.join(c.folder.name for c in classifiers), about | choices, fields_per_part, defaults_of(predict))
-    missing, start = Missing(parts, segmenter, diameter, weights, download, scale_factor), time.monotonic()
+    missing, start = Missing(parts, segmenter, diameter, weights, download, scale_factor, device), time.monotonic()
     from hpa_cellcls.batches import using_threads
     with parts.record.held(), missing.held(), using_threads(threads):
         parts.borrow()

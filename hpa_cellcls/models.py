@@ -16,7 +16,6 @@ from importlib.metadata import version
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 from fastcore.basics import patch
 from .data import channels as all_channels
 from .labels import class_index, classes, classes_2018
@@ -266,6 +265,7 @@ def groups(self: Network) -> list: # parameters of the body, parameters of the h
 @torch.no_grad()
 def _cost(fn, x):
     "Shape of what `fn` gives for one crop, and multiplications in millions."
+    from torch.utils.flop_counter import FlopCounterMode # brings triton along: 70 MB, which others need not carry
     with FlopCounterMode(display=False) as counter: out = fn(x)
     return ' × '.join(map(str, out.shape[1:])), counter.get_total_flops()/2e6
 
@@ -440,11 +440,12 @@ def _saved_body(folder, arch, channels, head):
 def compute_device(name: str=None, # cpu, cuda, cuda:1 or mps (the fastest that is there)
                   ) -> torch.device: # to compute on
     "A device that is there."
-    there = dict(cuda=torch.cuda.is_available(), mps=torch.backends.mps.is_available(), cpu=True)
-    kind = str(name or next(k for k,v in there.items() if v)).split(':')[0]
-    if kind not in there: raise UserError(f'{name}: is no device; give {", ".join(there)}.')
-    if not there[kind]: raise UserError(f'{name}: is not there; use cpu, or start where there is one.')
-    return torch.device(name or kind)
+    there = dict(cuda=torch.cuda.device_count() if torch.cuda.is_available() else 0, mps=int(torch.backends.mps.is_available()), cpu=1)
+    name = str(name or next(kind for kind, n in there.items() if n))
+    found = re.fullmatch(r'(cpu|cuda|mps)|cuda:(\d+)', name)
+    if not found: raise UserError(f'{name}: is no device; give cpu, cuda, cuda:1 or mps.')
+    if int(found[2] or 0) >= there[found[1] or 'cuda']: raise UserError(f'{name}: is not there; use cpu, or start where there is one.')
+    return torch.device(name)
 
 # %% ../nbs/03a_models.ipynb #3acabc4f
 def precision(device: torch.device, # to compute on

@@ -6,7 +6,8 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/segmentation.html.md"""
 
 # %% auto #0
 __all__ = ['segmenters', 'as_unit', 'resized', 'typical_diameter', 'find_nuclei', 'largest_pieces', 'border_labels', 'cytoplasm',
-           'grow_cells', 'enlarge', 'Watershed', 'overlaps', 'make_segmenter', 'segment', 'with_masks']
+           'grow_cells', 'enlarge', 'Watershed', 'overlaps', 'make_segmenter', 'start_segmenter', 'segment',
+           'with_masks']
 
 # %% ../nbs/01_segmentation.ipynb #a73ee699
 from dataclasses import dataclass
@@ -237,6 +238,24 @@ def make_segmenter(name: str, # one of `segmenters`
     module, cls = segmenters[name].split(':')
     return getattr(import_module(f'hpa_cellcls.{module}'), cls)(**settings)
 
+# %% ../nbs/01_segmentation.ipynb #eef4d02e
+def start_segmenter(segmenter: str, # one of `segmenters`, or any segmenter
+                    er: bool, # do the fields have an ER channel?
+                    diameter: float=None, # watershed: of a nucleus in pixels
+                    weights: str=None, # networks: folder with the published weights
+                    download: bool=False, # networks: fetch missing weights from Zenodo
+                    scale_factor: float=.25, # networks: how much smaller they see a field
+                    device: str='', # networks: cpu, cuda, mps (the fastest that is there)
+                   ) -> tuple: # the segmenter, ready for work, and what its masks depend on
+    "A segmenter with its networks, if it has any, loaded."
+    if callable(segmenter): worker, params = segmenter, dict(segmenter=type(segmenter).__name__)
+    else:
+        own = dict(diameter=diameter) if segmenter == 'watershed' else dict(scale_factor=scale_factor)
+        more = {} if segmenter == 'watershed' else dict(weights=weights, download=download, device=device)
+        worker, params = make_segmenter(segmenter, **own, **more), dict(segmenter=segmenter, **own)
+    if hasattr(worker, 'networks'): worker.networks(er)
+    return worker, params
+
 # %% ../nbs/01_segmentation.ipynb #1343ab5c
 def _segment_field(item):
     "Masks of one field, written."
@@ -270,16 +289,13 @@ def segment(ws: str, # workspace with fields.csv
             weights: str=None, # networks: folder with the published weights
             download: bool=False, # networks: fetch missing weights from Zenodo
             scale_factor: Annotated[float, Range(above=0, most=1)]=.25, # networks: how much smaller they see a field; larger for fields that were made smaller
+            device: Device='', # networks: cpu, cuda, mps (the fastest that is there)
             n_jobs: Count=None, # processes (all cores)
            ) -> Outcome: # cells of each field
     "Find the cells of every field and write their masks."
     fields, dest = read_fields(ws).to_dict('records'), Path(ws)/'masks'
-    own = dict(diameter=diameter) if segmenter == 'watershed' else dict(scale_factor=scale_factor)
-    files = {} if segmenter == 'watershed' else dict(weights=weights, download=download)
-    worker = segmenter if callable(segmenter) else make_segmenter(segmenter, **own, **files)
-    params = dict(segmenter=type(worker).__name__) if callable(segmenter) else dict(segmenter=segmenter, **own)
+    worker, params = start_segmenter(segmenter, bool(fields[0]['yellow']), diameter, weights, download, scale_factor, device)
     two = hasattr(worker, 'maps')
-    if two: worker.networks(bool(fields[0]['yellow']))
     out = run_stage(_label_maps if two else _segment_field, {f['id']: (f, dest, worker) for f in fields}, dest, 'segment', params, defaults_of(segment),
                     inputs=lambda item: field_files(item[0]), prepare=_predict_maps if two else None,
                     n_jobs=1 if segmenter == 'hpacellseg' else n_jobs)
