@@ -132,8 +132,8 @@ def _cache():
 
 def _copy_of(path, cache):
     "Where the copy of a file is kept, one for each path, and a mark of what the file holds now."
-    place, about = sha256(str(path.resolve()).encode()).hexdigest()[:16], path.stat()
-    return Path(cache or _cache())/'tensors'/f'{path.stem}-{place}.safetensors', f'{about.st_size} {about.st_mtime_ns} {stamp(path)}'
+    place = sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    return Path(cache or _cache())/'tensors'/f'{path.stem}-{place}.safetensors', stamp(path)
 
 def _read_copy(copy, mark):
     "Tensors of a copy, if it is whole and has this mark."
