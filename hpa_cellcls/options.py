@@ -136,7 +136,7 @@ def checked(name: str, # of the parameter
     "One value, if it is allowed; else a sentence that names the option."
     kind, choices, checks = declared(annotation)
     if kind is None or callable(value) or type(value) is type(default) and value == default: return value
-    given = '(empty)' if value == '' else value
+    given = '(empty)' if isinstance(value, str) and not value else value
     try:
         value = _as_kind(value, kind)
         if value == '' and default is inspect.Parameter.empty: raise ValueError('must not be empty')

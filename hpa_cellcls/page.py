@@ -747,8 +747,8 @@ def _sheets(picked, crops, pictures):
 @command
 def report(ws: str, # workspace with fields.csv, masks and predictions
            predictions: str=None, # name of a table in WS/predictions, or a path (the only one)
-           truth: str=None, # CSV with the true labels of predicted cells: id, number, labels
-           scores: str=None, # JSON with mAP, AP, n_gt and curves (computed from the truth, if that is given)
+           truth: str|pd.DataFrame=None, # CSV with the true labels of predicted cells: id, number, labels
+           scores: str|dict=None, # JSON with mAP, AP, n_gt and curves (computed from the truth, if that is given)
            dest: str=None, # the page (WS/report/index.html)
            size: Annotated[int, Range(32, 4096)]=400, # pixels of a picture's longer side
            n: Count=12, # cells of each kind and class on the contact sheets
