@@ -24,7 +24,7 @@ from joblib import parallel_config
 from urllib3.exceptions import HTTPError
 from .data import channels, fit, read_channel, scale_bits
 from .labels import class_index, class_plan, classes as class_names, join_labels, label_matrix, parse_labels, read_labels
-from .options import Annotated, Count, Literal, Positive, Range, Whole, command
+from .options import Place, Annotated, Count, Literal, Positive, Range, Whole, command
 from .stage import Outcome, Record, UserError, digest, existing, read_table, run_stage, write_bytes, write_table, write_text
 
 # %% ../nbs/00b_atlas.ipynb #d5a0efbd
@@ -495,7 +495,7 @@ def _line_names(text, table):
 # %% ../nbs/00b_atlas.ipynb #4e4c30d9
 @command
 def download(table: str, # kaggle_2021.tsv, or the atlas's own subcellular_location.tsv
-             dest: str='atlas', # folder for the images
+             dest: Place='atlas', # folder for the images
              classes: str='', # those wanted, such as 11,15 or Aggresome (all)
              max: Count=500, # at most so many images
              per_antibody: Count=4, # at most so many images of one antibody

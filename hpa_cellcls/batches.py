@@ -20,7 +20,7 @@ import numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq, torch
 import torch.nn.functional as F
 from fastcore.basics import patch
 from .labels import classes, label_matrix
-from .stage import UserError, existing, write_bytes
+from .stage import UserError, existing, read_parquet, write_bytes
 from .store import CellStore
 
 # %% ../nbs/03c_batches.ipynb #ee0ecb02
@@ -58,7 +58,7 @@ def read_targets(ws: str|Path, # workspace
     "Targets for the cells of a store; a cell that the table does not know has weight 0."
     if labels in ('single', 'copied'): return cell_targets(table, labels)
     path = existing(Path(ws)/'labels'/f'{labels}.parquet', 'table of targets (--labels takes single, copied, or what `pseudolabel` wrote)')
-    found = table[['id', 'number']].merge(pq.read_table(path).to_pandas(), 'left', ['id', 'number'])
+    found = table[['id', 'number']].merge(read_parquet(path, 'table of targets', ('id', 'number', 'weight', *target_columns)), 'left', ['id', 'number'])
     targets = found[target_columns].to_numpy(np.float32)
     return np.nan_to_num(targets), np.isfinite(targets)*found.weight.fillna(0).to_numpy(np.float32)[:, None]
 

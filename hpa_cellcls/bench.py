@@ -20,7 +20,7 @@ from scipy import ndimage
 from .crops import cut, cut_cell, measure_cells
 from .data import channels, index, read_masks
 from .labels import classes
-from .options import Annotated, Count, Device, Fraction, Literal, Range, Several, Whole, command
+from .options import Place, Annotated, Count, Device, Fraction, Literal, Range, Several, Whole, command
 from .stage import Outcome, UserError, write_table
 from .store import CellStore, write_shard
 from .synth import make_field, synth
@@ -37,7 +37,7 @@ def duel(ours: callable, # the work, our way
         fn()
         return clock() - start
     times = np.array([(once(ours), once(peer)) for _ in range(repeats + 1)][1:])
-    ratio = times[:, 1]/times[:, 0]
+    ratio = times[:, 1]/np.maximum(times[:, 0], 1e-9)
     figures = [*np.median(times, axis=0), np.median(ratio), ratio.min(), ratio.max()]
     return dict(zip(('ours', 'peer', 'ratio', 'lowest', 'highest'), map(float, figures)))
 
@@ -347,7 +347,7 @@ def scoring(repeats: int=5, # counted runs of each way
 # %% ../nbs/10_bench.ipynb #bfeac12e
 @command
 def bench(what: Literal['speed', 'accuracy'], # speed: how fast each part is, against another way; accuracy: how well each system tells cells of generated fields
-          dest: str='bench', # folder for the table
+          dest: Place='bench', # folder for the table
           only: Annotated[str, Several(str, once=True)]='', # speed: some of the races, by name: cutting, reading, ...
           repeats: Count=5, # speed: counted runs of each side
           size: Fraction=1, # speed: share of the full work; 1 for figures to publish
@@ -355,7 +355,7 @@ def bench(what: Literal['speed', 'accuracy'], # speed: how fast each part is, ag
           regimes: Annotated[str, Several(str, once=True, some=True)]='low,medium,high', # accuracy: how many of a field's cells fail to show its labels
           seeds: Annotated[str, Several(int, Range(0), once=True, some=True)]='0', # accuracy: of the fields; 0, 1, 2 are for choosing, so give others for a figure to believe
           budget: Literal['tiny', 'small', 'large']='small', # accuracy: small (an hour of processor time a seed) or large (longer)
-          device: Device='cpu', # accuracy: cpu, cuda, mps
+          device: Device='cpu', # accuracy: cpu, cuda, mps (empty: the fastest that is there)
           n_jobs: Count=None, # accuracy: systems at a time (all cores)
          ) -> Outcome: # its note is the table
     "Measure how fast every part is on this machine, or how well each system tells cells."

@@ -13,6 +13,7 @@ from .chain import refine
 from .crops import cut, rim
 from .inference import predict
 from .segmentation import with_masks
+from .models import Arch
 from .options import Annotated, Count, Device, Folds, Literal, Name, Part, Range, Share, Sides, Whole, command
 from .stage import Outcome
 from .train import least_nucleus, train
@@ -32,13 +33,13 @@ def run_best(ws: str, # workspace with fields.csv
              side: Annotated[int, Range(64, 512)]=96, # pixels of a crop
              frame: Literal['fit', 'fixed', 'squash']='fixed', # see `cut`
              away: Annotated[float, Range(0, .1)]=rim, # see `cut`
-             arch: str='small', # network: small, or any of timm's
+             arch: Arch='small', # network: small, or any of timm's
              init: str='', # begin with: nothing, imagenet, a model, a published checkpoint
              epochs: Count=12, # how often the cells are seen
              sizes: Sides='', # sides of the crops one after another, as for `train` (see `growing`)
              revise: Part=.5, # share of the epochs after which copied labels are wholly revised; 0 never
              nucleus: Share=least_nucleus, # learn from no cell at the border that keeps less than this share of a usual nucleus
-             fold: Folds='', # folds to judge by, from which nothing is learned; none
+             fold: Folds='', # folds to judge by, from which nothing is learned; empty for none
              alone: bool=False, # predict each cell by itself
              views: Annotated[int, Range(1, 8)]=1, # ways to lay each crop when predicting
              seed: Whole=0, # of everything random

@@ -19,7 +19,7 @@ from .image_level import (FieldSize, Member, Models, Planes, Views, Weights, _sq
                                      made_of, parse_views, predict_both, said_of_fields, seen_as, settings_of, shortened, write_family)
 from .inference import workspace_of
 from .labels import classes
-from .models import Network, compute_device, computing
+from .models import Network, is_arch, compute_device, computing
 from .losses import named_loss
 from .options import Annotated, Count, Device, Fraction, Literal, Name, Range, Several, Whole, command, defaults_of
 from .stage import Outcome, UserError, run_stage
@@ -252,7 +252,7 @@ def are_losses(text: str, # of networks, separated by semicolons
 def run_s3(ws: str, # workspace with fields.csv
            others: str='', # folder of images or workspace to predict; the fields of WS themselves
            name: Name='s3', # of models and predictions
-           archs: Annotated[str, Several(str, once=True, some=True)]='efficientnet_b0,seresnext26d_32x4d', # networks, by timm's names, separated by commas
+           archs: Annotated[str, Several(str, is_arch, once=True, some=True)]='efficientnet_b0,seresnext26d_32x4d', # networks, by timm's names, separated by commas
            channels: Planes='red,green,blue', # planes, such as red,green,yellow or red,green,blue,yellow
            size: FieldSize=1024, # side of the fields
            head: Literal['timm', 'concat', 'stages']='timm', # timm, concat or stages

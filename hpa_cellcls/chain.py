@@ -18,7 +18,7 @@ from .labels import classes, negative
 from .many import gathered, processes
 from .models import Network, compute_device, computing, load_model, save_model, to_device
 from .options import Count, Device, Name, Whole, command, defaults_of
-from .stage import Outcome, Record, UserError, content, existing, fingerprint
+from .stage import Outcome, Record, UserError, as_recorded, content, existing, fingerprint, read_parquet
 from .store import CellStore
 from .submission import probability_columns
 
@@ -243,7 +243,8 @@ def embedded(network: Network, # in eval mode, on its device
 
 def _told(folder, store):
     "The cells that a model has learned from, and what it said of them meanwhile."
-    told = pd.read_parquet(existing(folder/'told.parquet', 'what the model said while it learned (`hpa_cellcls train` writes it)'))
+    told = read_parquet(as_recorded(folder/'told.parquet', 'what the model said while it learned (`hpa_cellcls train` writes it)'),
+                        'what the model said while it learned', ('id', 'number', *probability_columns))
     rows = store.table[['id', 'number']].reset_index().merge(told, on=['id', 'number'])
     if len(rows) < len(told): raise UserError(f'{folder}: learned from cells that are not in {store.folders[0]}; cut the same fields in the same way, or train again.')
     return rows['index'].to_numpy(), rows[list(probability_columns)].to_numpy(float)
@@ -303,7 +304,7 @@ def _refine(record, folder, store, steps, device, threads):
     sure = [a.round(5).tolist() for a in settle(together, soft_targets(s, candidates, found, 1))]
     about |= dict(refined=record.params, rates=s.mean(0).round(5).tolist(), shares=found.round(5).to_dict('list'), sure=sure)
     save_model(record.folder, fold_in(network, *layer), about)
-    (record.folder/'trained_on.csv').write_bytes((folder/'trained_on.csv').read_bytes())
+    (record.folder/'trained_on.csv').write_bytes(as_recorded(folder/'trained_on.csv', 'list of the fields that a model has learned from').read_bytes())
     files = [record.folder/f for f in ('model.safetensors', 'model.json', 'trained_on.csv')]
     record.add('model', dict(cells=len(rows), single=_usual(found, 'single'), multi=_usual(found, 'multi')), fingerprint(files, record.folder))
 

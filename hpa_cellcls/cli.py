@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from . import __version__
 from .options import typed
-from .stage import Outcome, UserError
+from .stage import Outcome, UserError, about_disk
 
 # %% ../nbs/13_cli.ipynb #47516276
 commands = dict(
@@ -99,7 +99,7 @@ def main(args: list=None, # what was typed after `hpa_cellcls`; `None` takes it 
     except Exception as e:
         if debug: traceback.print_exc()
         if isinstance(e, UserError): return _complain(e)
-        if isinstance(e, OSError): return _complain(f'{e.filename or "the disk"}: {e.strerror or e}; give another place, or make room there.')
+        if isinstance(e, OSError): return _complain(about_disk(e))
         return _complain(f'{type(e).__name__}: {e}. This is a bug of ours; --debug shows where, and a report is welcome.', 3)
 
 def _complain(message, status=2):

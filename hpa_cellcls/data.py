@@ -18,7 +18,7 @@ import cv2, numpy as np, pandas as pd, tifffile
 from PIL import Image
 from .labels import (class_plan, class_table, classes, co_occurrence, field_weights, label_columns, labels_per_field, make_folds,
                                 parse_labels, plot_classes, plot_co_occurrence, plot_plan, read_labels)
-from .options import Annotated, Count, Range, Several, Whole, command
+from .options import Place, Annotated, Count, Range, Several, Whole, command
 from .stage import Outcome, UserError, existing, read_table, run_stage, write_bytes, write_table
 
 # %% ../nbs/00_data.ipynb #4eb66e5e
@@ -30,7 +30,7 @@ def is_channel(text: str, # name of a channel
     "Refuse what is no channel."
     if text not in channels: raise ValueError(f'{text!r} is no channel; there are {", ".join(channels)}')
 
-Channels = Annotated[str, Several(str, is_channel, once=True)]
+Channels = Annotated[str, Several(str, is_channel, once=True, some=True)]
 
 # %% ../nbs/00_data.ipynb #3b906428
 def _decode(path, data):
@@ -327,7 +327,7 @@ def _describe(fields, table, labels):
 # %% ../nbs/00_data.ipynb #c42761d0
 @command
 def index(folder: str, # folder with the images, or the competition's with train/ and train.csv in it
-          ws: str='ws', # workspace, where fields.csv is written
+          ws: Place='ws', # workspace, where fields.csv is written
           labels: str=None, # table of labels (train.csv beside the images if there is one)
           order: str=None, # channels of TIFFs that hold several, such as red,green,blue,yellow
           folds: Annotated[int, Range(2)]=5, # how many folds for cross-validation

@@ -20,7 +20,8 @@ from .labels import join_labels
 from .page import report
 from .score import calibration_error, f1, mean_ap, score
 from .segmentation import segment, with_masks
-from .options import Annotated, Count, Device, Folds, Literal, Name, Range, Whole, command
+from .models import Arch
+from .options import Place, Annotated, Count, Device, Folds, Literal, Name, Range, Whole, command
 from .stage import Outcome, UserError, check, write_table
 from .submission import probability_columns, read_predictions, submit
 from .synth import synth
@@ -49,13 +50,13 @@ def run_s1(ws: str, # workspace with fields.csv
            side: Annotated[int, Range(64, 512)]=96, # pixels of a crop
            frame: Literal['fit', 'fixed', 'squash']='fixed', # see `cut`
            away: Annotated[float, Range(0, .1)]=rim, # see `cut`
-           arch: str='small', # network: small, or any of timm's
+           arch: Arch='small', # network: small, or any of timm's
            init: str='', # begin with: nothing, imagenet, a model, a published checkpoint
            epochs: Count=16, # of the first stage
            more: Count=8, # epochs of the second stage
            rounds: Count=1, # of pseudo-labels
            rule: Literal['hard', 'shifted', 'soft']='hard', # for pseudo-labels: hard (the source's), shifted, soft
-           fold: Folds='0', # folds to judge by
+           fold: Folds='0', # folds to judge by; empty to learn from all
            views: Annotated[int, Range(1, 8)]=1, # ways to lay each crop when predicting
            seed: Whole=0, # of everything random
            device: Device='', # cpu, cuda, mps (the fastest that is there)
@@ -74,7 +75,7 @@ sizes = dict(tiny=dict(fields=24, others=6, pixels=256, epochs=(1, 1, 1)),
              large=dict(fields=1000, others=300, pixels=512, epochs=(24, 12, 18)))
 
 @command
-def demo(dest: str='demo', # folder for everything that is made
+def demo(dest: Place='demo', # folder for everything that is made
          size: Literal['tiny', 'small', 'large']='small', # small (a few minutes) or large (half an hour)
          seed: Annotated[int, Range(0, 2**30)]=0, # another seed, other fields
          n_jobs: Count=None, # processes (all cores)

@@ -18,7 +18,7 @@ from .data import read_fields, read_masks
 from .image_level import Weights, _numbers, read_image_predictions
 from .score import mean_ap
 from .options import Annotated, Literal, Name, Several, Share, command, defaults_of
-from .stage import Outcome, Record, UserError, _watch, digest, existing, fingerprint, read_table
+from .stage import Outcome, Record, UserError, _watch, as_recorded, digest, existing, fingerprint, read_json, read_table
 from .submission import probability_columns, read_predictions, write_predictions
 from .validation import cell_truth, halves, match_cells
 
@@ -146,8 +146,8 @@ def _seen_by(models, name, mark=''):
     if not card.exists():
         raise UserError(f'{card.parent}: is not there, so nobody can tell which fields are new to this model; bring it back, or give --weights as numbers.')
     if mark and digest(card)[:len(mark)] != mark: raise UserError(f'{card.parent}: was trained anew since it predicted; predict again.')
-    began = json.loads(card.read_text()).get('about', {}).get('trained', {}).get('init', '')
-    seen = {*read_table(card.parent/'trained_on.csv', 'list of the fields that a model has learned from').id}
+    began = read_json(card, 'description of a model').get('about', {}).get('trained', {}).get('init', '')
+    seen = {*read_table(as_recorded(card.parent/'trained_on.csv', 'list of the fields that a model has learned from'), columns=('id',)).id}
     before = next((f for f in (models/began, Path(began)) if began and (f/'model.json').exists()), None)
     return seen | (_seen_by(before.parent, before.name) if before else set())
 
@@ -243,7 +243,7 @@ def _image_rows(ws, images, ids, how):
     "What is said of each cell's field."
     place, name = _place(ws, images)
     table = read_image_predictions(place, name).set_index('id')
-    if lost := {*ids} - {*table.index}: raise UserError(f'{images}: says nothing of the field {min(lost)}; predict the same fields with `predict_images`.')
+    if lost := {*ids} - {*table.index}: raise UserError(f'{place}/predictions/{name}.images.csv: says nothing of the field {min(lost)}; predict the same fields with `predict_images`.')
     p = table.loc[ids, list(probability_columns)].to_numpy()
     return combined([p], 'rank') if how == 'rank' else p
 

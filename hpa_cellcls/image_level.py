@@ -31,15 +31,15 @@ from .data import channels as all_channels, field_files, fit, read_field, read_f
 from .inference import workspace_of
 from .labels import classes, label_matrix
 from .losses import LossName, named_loss
-from .models import compute_device, computing, load_model, to_device
+from .models import Arch, compute_device, computing, load_model, to_device
 from .score import best_thresholds, decide, f1, fit_thresholds, mean_ap, ratio_thresholds
 from .segmentation import with_masks
 from .options import (Amount, Annotated, Count, Device, Duration, Folds, Fraction, Literal, Log, Name, Part, Positive, Range, Several, Share, Sides, Thresholds,
                                  Whole, checked, command, defaults_of, seconds)
-from .stage import Outcome, Record, UserError, content, existing, fingerprint, read_table, run_stage, write_table, write_text
+from .stage import Outcome, Record, UserError, as_recorded, content, existing, fingerprint, read_table, run_stage, write_table, write_text
 from .store import CellStore, write_manifest, write_shard
 from .submission import probability_columns
-from .train import (Book, _callbacks, _kept, _outcome, begin_at_rates, choose, first_network, make_learner, phases, plot_history,
+from .train import (Book, _callbacks, _kept, _outcome, begin_at_rates, check_start, choose, first_network, make_learner, phases, plot_history,
                                suggest_lr, unlearned)
 
 # %% ../nbs/07_image_level.ipynb #0fdffc46
@@ -304,7 +304,7 @@ def train_images(ws: str, # workspace with fields.csv
                  name: Name='image', # of the model: it will be WS/models/NAME
                  channels: Planes='red,green,blue', # planes, such as red,green,blue,yellow or red+yellow,green+yellow,blue
                  size: FieldSize=512, # side of the fields
-                 arch: str='small', # network: small, or any of timm's, such as efficientnet_b0
+                 arch: Arch='small', # network: small, or any of timm's, such as efficientnet_b0
                  head: Literal['concat', 'stages', 'timm']='concat', # concat (average and maximum), stages (features of several resolutions), timm (its own)
                  dropout: Part=.5, # in the head
                  init: str='', # begin with: nothing, imagenet, a model
@@ -345,6 +345,7 @@ _no_settings = ('ws', 'name', 'n_jobs', 'device', 'threads', 'log', 'stop_after'
 def _train(ws, name, s, n_jobs, device, log, stop_after):
     "Train with these settings, unless it is done."
     plan, folder = plan_of(s['schedule'], s['epochs'], s['lr'])[0], Path(ws)/'models'/name
+    read_fields(ws), check_start(ws, s['init'])
     params = s | dict(fields=content(Path(ws)/'fields.csv'))
     with Record(folder, 'train_images', params, defaults_of(train_images), folder/'model.json').held() as record:
         small = shrink(ws, s['size'], s['channels'], s['fraction'], n_jobs)
@@ -483,7 +484,7 @@ def judged_fields(ws: str|Path, # workspace
     "What families said of the fields that they were judged by."
     tables = []
     for name in names:
-        parts = [read_table(f/'judged.csv', **dict.fromkeys(probability_columns, float)) for f in family(ws, name) if (f/'judged.csv').exists()]
+        parts = [read_table(as_recorded(f/'judged.csv'), **dict.fromkeys(probability_columns, float)) for f in family(ws, name) if (f/'judged.csv').exists()]
         if not parts: raise UserError(f'{name}: was judged by no field; train it with --fold 0.')
         tables.append(pd.concat(parts).groupby(['id', 'labels'])[list(probability_columns)].mean().reset_index('labels'))
     ids = sorted(set.intersection(*[{*t.index} for t in tables]))
@@ -719,7 +720,7 @@ def run_s2(ws: str, # workspace with fields.csv
            channels: Planes='red,green,blue,yellow', # planes, such as red,green,blue or red+yellow,green+yellow,blue
            size: FieldSize=512, # side of the fields
            sizes: Sides='128,256,512', # sides one after another
-           arch: str='small', # network: small, or any of timm's
+           arch: Arch='small', # network: small, or any of timm's
            head: Literal['concat', 'stages', 'timm']='concat', # concat, stages or timm
            init: str='', # begin with: nothing, imagenet, a model
            loss: LossName='soft_f1', # soft_f1 is focal minus log of soft F1; or focal, bce

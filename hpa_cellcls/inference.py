@@ -239,7 +239,7 @@ class Parts:
         for file in sorted(self.folder.parent.glob('*/predict.json')):
             other = Record(file.parent, 'predict')
             if file.parent == self.folder or _asked(other.params) != _asked(self.record.params): continue
-            entries, broken = other.entries(), other.damaged()
+            entries, broken = other.entries(), other.damaged(deep=True)
             for key in [k for k in self.todo if k in entries and k not in broken and self.made_of(k).same(entries[k])]:
                 mine = write_bytes(self.folder/f'{key}.parquet', (file.parent/f'{key}.parquet').read_bytes())
                 self.record.add(key, entries[key]['result'], fingerprint([mine], self.folder), self.made_of(key).entry(self.folder))

@@ -26,8 +26,8 @@ from joblib import parallel_config
 from .atlas import Fetcher
 from .data import composite, index, read_fields, read_field, read_masks
 from .data import _one_channel
-from .options import Count, Fraction, Positive, checked, command
-from .stage import Outcome, Record, UserError, existing, read_table, run_stage, write_bytes, write_text
+from .options import Place, Count, Fraction, Positive, checked, command
+from .stage import Outcome, Record, UserError, existing, read_json, read_table, run_stage, write_bytes, write_text
 from .store import CellStore, Shard, split
 
 # %% ../nbs/12_kaggle.ipynb #4b80cd01
@@ -206,7 +206,7 @@ def local_dataset(folder: str|Path, # what is to be uploaded
                  ) -> dict: # name -> bytes
     "What a dataset must hold: the shards of the manifest if there is one, and all other files."
     folder = Path(folder)
-    listed = json.loads((folder/'manifest.json').read_text()).get('shards', {}) if (folder/'manifest.json').exists() else {}
+    listed = read_json(folder/'manifest.json', 'list of shards', ('shards',))['shards'] if (folder/'manifest.json').exists() else {}
     rest = {p.name: p.stat().st_size for p in folder.iterdir() if p.is_file() and p.name != 'dataset-metadata.json' and not p.name.startswith('.')}
     return rest | {name: about['size'] for name, about in listed.items()}
 
@@ -439,7 +439,7 @@ def link_cells(stores: list, # folders with parts of one store
                ws: Path, # workspace of this kernel
               ):
     "Published cells as WS/cells."
-    about = [json.loads((s/'manifest.json').read_text()) for s in stores]
+    about = [read_json(s/'manifest.json', 'list of shards', ('params', 'cells', 'shards')) for s in stores]
     if len({json.dumps(a['params'], sort_keys=True) for a in about}) > 1:
         raise UserError(f'the input has stores that were cut in different ways ({", ".join(s.name for s in stores)}); attach parts of one.')
     for s, a in zip(stores, about):
@@ -722,7 +722,7 @@ def sources(ws: str|Path, # workspace that things were published from
 # %% ../nbs/12_kaggle.ipynb #ed4b3468
 @command
 def push(notebook: str, # a numbered notebook
-         dest: str='kernel', # folder for the kernel and its metadata
+         dest: Place='kernel', # folder for the kernel and its metadata
          ws: str='ws', # workspace that things were published from
          options: str='', # changes to options, such as "epochs=4 arch=resnet18"
          datasets: str='', # more datasets, user/name separated by commas
@@ -809,7 +809,7 @@ def _until_done(api, kernel, pause, hours):
 # %% ../nbs/12_kaggle.ipynb #4f004121
 @command
 def watch(kernel: str, # user/name
-          dest: str='output', # folder for its outputs
+          dest: Place='output', # folder for its outputs
           only: str='*', # which outputs, such as submission.csv or ws/models/*
           pause: Positive=30., # seconds between two looks
           hours: Positive=13., # at most so long

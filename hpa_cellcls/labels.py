@@ -10,6 +10,7 @@ __all__ = ['classes', 'negative', 'classes_2018', 'label_columns', 'class_index'
            'plot_classes', 'plot_co_occurrence', 'class_plan', 'field_weights', 'plot_plan', 'repeats']
 
 # %% ../nbs/00d_labels.ipynb #8d7f088e
+import difflib
 from pathlib import Path
 from zlib import crc32
 import numpy as np, pandas as pd
@@ -43,8 +44,13 @@ def class_index(name: str, # of 2021, of 2018 or of the atlas; upper and lower c
                ) -> int|None: # 0 to 18, or `None` for a known name without a counterpart
     "The class that a name of a location stands for."
     try: return _class_of[' '.join(name.split()).casefold()]
-    except KeyError: raise UserError(f'{name!r}: is no known location; the known ones are '
-        f'{", ".join([*classes, *[n for names in _merged.values() for n in names], *_without_class])}.') from None
+    except KeyError: raise UserError(f'{name!r}: is no known location{_like(name)}; the 19 classes are {", ".join(classes)}.') from None
+
+def _like(name):
+    "The known name that is most like it, if one is."
+    known = [*classes, *[n for names in _merged.values() for n in names], *_without_class]
+    near = difflib.get_close_matches(name, known, 1)
+    return f' (did you mean {near[0]!r}?)' if near else ''
 
 # %% ../nbs/00d_labels.ipynb #64df9d51
 def parse_labels(text: str, # class numbers, as in `16|0`

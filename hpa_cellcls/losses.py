@@ -204,7 +204,8 @@ def named_loss(text: str, # a name of `losses`, with options as in `focal:gamma=
         options = {k.strip(): float(v) for k, v in pairs}
     except ValueError: options = dict(unreadable=math.nan)
     if not all(map(math.isfinite, options.values())): raise UserError(f'--loss {text}: its options cannot be read; write them as in focal:gamma=1.')
-    loss = make_loss(name, **options)
+    try: loss = make_loss(name, **options)
+    except UserError as e: raise UserError(f'--loss {e}') from None
     if loss.needs_field: raise UserError(f'--loss {text}: needs the field of every cell, which no training of this command line gives; take another, such as bce.')
     return loss
 

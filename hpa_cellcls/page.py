@@ -19,7 +19,7 @@ from .data import composite, fit, read_field, read_fields, read_masks
 from .labels import classes, label_matrix, parse_labels
 from .score import class_ap, mean_ap, precision_recall
 from .options import Annotated, Count, Positive, Range, command
-from .stage import Outcome, Record, UserError, existing, read_table, run_stage, write_text
+from .stage import Outcome, Record, UserError, existing, read_json, read_table, run_stage, write_text
 from .submission import probability_columns, read_predictions
 
 # %% ../nbs/11a_page.ipynb #95f0cbb8
@@ -760,7 +760,7 @@ def report(ws: str, # workspace with fields.csv, masks and predictions
     path, known = find_predictions(ws, predictions), read_fields(ws)
     said, made = read_predictions(path)
     fields, table = _in_order(known, said, path, most)
-    truth, scores = _read_truth(truth), json.loads(existing(scores, 'file of scores').read_text()) if isinstance(scores, str|Path) else scores
+    truth, scores = _read_truth(truth), read_json(scores, 'file of scores', ('mAP', 'AP', 'n_gt')) if isinstance(scores, str|Path) else scores
     if truth is not None and scores is None: scores = cell_scores(table, truth)
     picked = pick_cells(table, n)
     out = _draw(ws, fields, table, {*picked.row}, size, gain, n_jobs)
@@ -796,7 +796,7 @@ def _draw(ws, fields, table, wanted, size, gain, n_jobs):
 def _read_truth(truth):
     "The true labels of cells."
     if truth is None: return None
-    table = truth if isinstance(truth, pd.DataFrame) else read_table(truth, 'table of true labels')
+    table = truth if isinstance(truth, pd.DataFrame) else read_table(truth, 'table of true labels', ('id', 'labels'), number=int)
     if missing := {'id', 'number', 'labels'} - {*table.columns}: raise UserError(f'{truth}: lacks the column {min(missing)}; it needs id, number, labels.')
     return table.assign(number=table.number.astype(int))
 

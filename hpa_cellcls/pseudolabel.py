@@ -16,7 +16,7 @@ from .batches import Prepare, cell_probabilities, target_columns, write_targets
 from .labels import classes, label_matrix, negative
 from .models import compute_device, computing, load_model, to_device
 from .options import Annotated, Amount, Count, Device, Literal, Name, Names, Range, command, defaults_of
-from .stage import Outcome, Record, UserError, digest, existing, fingerprint, read_table
+from .stage import Outcome, Record, UserError, as_recorded, digest, existing, fingerprint, read_json, read_table
 from .store import CellStore
 from .submission import probability_columns
 
@@ -61,7 +61,7 @@ def honest_probabilities(ws: str|Path, # workspace
     total, count = np.zeros((len(store), len(classes)), np.float32), np.zeros(len(store), int)
     for name in models:
         folder = existing(Path(ws)/'models'/name, 'model')
-        new = ~store.table.id.isin(read_table(folder/'trained_on.csv').id).values
+        new = ~store.table.id.isin(read_table(as_recorded(folder/'trained_on.csv'), columns=('id',)).id).values
         total[new] += model_probabilities(folder, store.select(new), views, device)
         count += new
     return total/np.maximum(count, 1)[:, None], count
@@ -126,7 +126,7 @@ def _rates(ws, names):
 def _thresholds(ws, names, rule):
     "Thresholds by class, as `evaluate` keeps them; .5 for the other rules."
     if rule != 'thresholds': return .5
-    return np.mean([json.loads(existing(Path(ws)/'models'/m/'validation'/'thresholds.json', 'thresholds (run `evaluate`)').read_text())['thresholds'] for m in names], axis=0)
+    return np.mean([read_json(Path(ws)/'models'/m/'validation'/'thresholds.json', 'thresholds (run `evaluate`)', ('thresholds',))['thresholds'] for m in names], axis=0)
 
 # %% ../nbs/04_pseudolabel.ipynb #c3475e9f
 def judge_targets(targets: np.ndarray, # cells x classes

@@ -30,17 +30,17 @@ from .image_level import family, predict_images, read_image_predictions
 from .inference import workspace_of
 from .labels import classes, label_matrix
 from .losses import Focal, Loss, known_part
-from .models import (_as_map, _bare, _body, _card, _create, _other_classes, _published_body, _refill, _widen, compute_device, computing,
+from .models import (Arch, is_arch, _as_map, _bare, _body, _card, _create, _other_classes, _published_body, _refill, _widen, compute_device, computing,
                                 to_device)
 from .score import mean_ap
 from .segmentation import with_masks
 from .options import (Amount, Annotated, Count, Device, Duration, Folds, Literal, Name, Part, Positive, Range, Several, Share, Whole, command,
                                  defaults_of, seconds)
-from .stage import Outcome, Record, UserError, content, existing, fingerprint, read_table, run_stage, write_bytes, write_table, write_text
+from .stage import Outcome, Record, UserError, as_recorded, content, existing, fingerprint, read_table, run_stage, write_bytes, write_table, write_text
 from .store import CellStore, write_manifest, write_shard
 from .submission import prediction_columns, probability_columns, read_predictions, submit, write_predictions
 from .synth import make_field
-from .train import Book, _callbacks, choose, make_learner, phases, plot_history
+from .train import Book, _callbacks, check_start, choose, make_learner, phases, plot_history
 
 # %% ../nbs/08_puzzlecam.ipynb #81c299f9
 def _finer(body, stride):
@@ -225,6 +225,7 @@ def find_model(ws: str|Path, # workspace
                model: str, # name of a model in it, or a folder
               ) -> Path: # its folder
     "The folder of a model."
+    existing(ws, 'workspace')
     return Path(ws)/'models'/model if (Path(ws)/'models'/model).exists() else existing(model, 'model')
 
 # %% ../nbs/08_puzzlecam.ipynb #2ab1e63e
@@ -297,11 +298,11 @@ _made = 'model.safetensors', 'model.json', 'history.csv', 'history.png', 'traine
 def _train(ws, name, s, device, stop_after, n_jobs):
     "Train with these settings, unless it is done."
     plan, folder = cam_plan(s['schedule'], s['epochs'], s['lr'])[0], Path(ws)/'models'/name
-    _whole_tiles(s)
-    shrink(ws, s['size'], n_jobs=n_jobs)
+    _whole_tiles(s), check_start(ws, s['init'])
+    failed = shrink(ws, s['size'], n_jobs=n_jobs).failed
     params = s | dict(fields=content(Path(ws)/f'fields-{s["size"]}'/'manifest.json'))
     with Record(folder, 'train_cam', params, defaults_of(train_cam), folder/'model.json').held() as record:
-        if 'model' in record.entries() and not record.damaged(): return _trained(name, record.entries()['model']['result'], 1)
+        if 'model' in record.entries() and not record.damaged(): return _trained(name, record.entries()['model']['result'], failed, 1)
         book = _begin(ws, folder, s, compute_device(device or None))
         book.until = time.monotonic() + seconds(stop_after)
         with book.watched(name): book.pursue(plan)
@@ -309,22 +310,22 @@ def _train(ws, name, s, device, stop_after, n_jobs):
         plot_history(book.rows).savefig(folder/'history.png', dpi=100)
         record.add('model', book.result(), fingerprint([folder/f for f in _made], folder))
         (folder/'state.pt').unlink(missing_ok=True)
-        return _trained(name, record.entries()['model']['result'])
+        return _trained(name, record.entries()['model']['result'], failed)
 
 def _whole_tiles(s):
     "Refuse a size whose tiles have no whole maps."
     if s['size'] % (s['stride']*s['pieces']): raise UserError(f'--size {s["size"]}: must be a multiple of {s["stride"]*s["pieces"]}, so that tiles have whole maps.')
 
-def _trained(name, r, skipped=0):
+def _trained(name, r, failed, skipped=0):
     judged = f'mAP {r["mAP"]:.3f} on {r["judged_by"]} fields of other folds' if r['judged_by'] else 'judged by no field'
-    return Outcome('train_cam', {name: r}, {}, skipped, f'{name}: epoch {r["epoch"]} of {r["epochs"]} is kept; {judged}; {r["cells_s"]:.0f} fields/s.')
+    return Outcome('train_cam', {name: r}, failed, skipped, f'{name}: epoch {r["epoch"]} of {r["epochs"]} is kept; {judged}; {r["cells_s"]:.0f} fields/s.')
 
 # %% ../nbs/08_puzzlecam.ipynb #732c7267
 @command
 def train_cam(ws: str, # workspace with fields.csv
               name: Name='cam', # of the model: it will be WS/models/NAME
               size: Annotated[int, Range(32, 4096)]=512, # longer side of a field (S4: 640)
-              arch: str='small', # network: small, or any of timm's (S4: efficientnet_b4, resnest101e)
+              arch: Arch='small', # network: small, or any of timm's (S4: efficientnet_b4, resnest101e)
               stride: Literal[8, 16, 32]=16, # pixels of a field for one position of a map: 8, 16 or 32
               init: str='', # begin with: nothing, imagenet, a file of weights, a model
               epochs: Count=16, # how often the fields are seen
@@ -690,7 +691,7 @@ def calibrate_cam(ws: str, # workspace with fields.csv and masks
     folder, fields = find_model(ws, model), read_fields(ws)
     fields = fields[[cell_labels(f)['labels'] != '' for f in fields.to_dict('records')]]
     out = read_cam(ws, model, scales, flips, activation, device, only=set(fields.id))
-    fields, seen = fields[fields.id.isin(out.results)], {*read_table(folder/'trained_on.csv').id}
+    fields, seen = fields[fields.id.isin(out.results)], {*read_table(as_recorded(folder/'trained_on.csv'), columns=('id',)).id}
     (readings, truth), aside = (_examples(ws, folder.name, fields[fields.id.isin(seen) == own], pool) for own in (True, False))
     if not readings: raise UserError(f'{ws}: has no field of one label that {model} has learned from; calibrate in the workspace where it was trained.')
     steps = fit_booster(np.concatenate([raw_values(r, pool) for r in readings]), np.concatenate(truth), booster)
@@ -708,6 +709,7 @@ def load_calibration(folder: str|Path, # of a model
     try: card = json.loads(path.read_text())
     except ValueError: card = {}
     if card.get('version') != 1: raise UserError(f'{path}: is damaged, or of another version; calibrate again.')
+    _card(folder)
     if card['model'] != content(Path(folder)/'model.json'): raise UserError(f'{path}: belongs to another training of the model; calibrate again.')
     return card, Steps(np.float32(card.pop('edges')), np.array(card.pop('values')))
 
@@ -781,7 +783,7 @@ def _mean_of_s4(ws, target, name, models, tables, images, share, device):
 def run_s4(ws: str, # workspace with fields.csv
            others: str='', # folder of images or workspace to predict; the workspace itself
            name: Name='s4', # of the predictions: predictions/NAME.parquet
-           archs: Annotated[str, Several(str, once=True, some=True)]='small', # networks (S4: efficientnet_b4,resnest101e)
+           archs: Annotated[str, Several(str, is_arch, once=True, some=True)]='small', # networks (S4: efficientnet_b4,resnest101e)
            size: Annotated[int, Range(32, 4096)]=256, # longer side of a field (S4: 640)
            stride: Literal[8, 16, 32]=16, # pixels of a field for one position of a map
            epochs: Count=40, # how often the fields are seen

@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary, finalize
 from zlib import crc32
 import numpy as np, pandas as pd, pyarrow as pa
 from fastcore.basics import patch
-from .stage import UserError, damage, digest, existing, write_bytes, write_text
+from .stage import UserError, damage, digest, existing, read_json, write_bytes, write_text
 
 # %% ../nbs/02a_store.ipynb #d1b115bc
 _zstd = pa.Codec('zstd', compression_level=1)
@@ -117,7 +117,7 @@ class CellStore:
 def _listed(folder):
     "The shards of a folder: those of its manifest, all of them, or else whatever is there."
     if not (folder/'manifest.json').exists(): return sorted(folder.glob('*.arrow'))
-    paths = [folder/name for name in json.loads((folder/'manifest.json').read_text())['shards']]
+    paths = [folder/name for name in read_json(folder/'manifest.json', 'list of shards', ('shards',))['shards']]
     for p in paths: existing(p, 'shard, though the manifest lists it')
     return paths
 
@@ -238,7 +238,7 @@ def verify(folder: str|Path, # folder of a store with a manifest
           ) -> dict: # shard -> what is wrong
     "Compare every shard with the manifest."
     folder = existing(folder, 'folder of cells')
-    about = json.loads(existing(folder/'manifest.json', 'manifest').read_text())['shards']
+    about = read_json(folder/'manifest.json', 'list of shards', ('shards',))['shards']
     return {name: wrong for name,a in about.items() if (wrong := damage(folder/name, a['size'], a['sha256']))}
 
 # %% ../nbs/02a_store.ipynb #b634ceda

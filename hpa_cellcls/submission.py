@@ -19,7 +19,7 @@ from fastcore.basics import patch
 from pycocotools import mask as coco
 from .data import read_fields, read_masks
 from .labels import classes
-from .options import Count, command
+from .options import Place, Count, command
 from .stage import Outcome, UserError, _watch, existing, whole_file, write_bytes
 
 # %% ../nbs/06a_submission.ipynb #7a94c4e3
@@ -290,7 +290,7 @@ def _field_row(ws, key, size, rows):
 @command
 def submit(ws: str, # workspace, with the masks
            predictions: str, # name of the predictions in the workspace, or a Parquet file
-           dest: str='submission.csv', # the file to write
+           dest: Place='submission.csv', # the file to write
            sample: str=None, # sample_submission.csv, whose fields and order are kept (default: those of fields.csv)
            progress: bool=True, # a progress bar, unless it is switched off
           ) -> Outcome: # cells by field, and the fields whose masks are missing

@@ -7,7 +7,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/train_single.html.md"""
 # %% auto #0
 __all__ = ['least_nucleus', 'choose', 'has_nucleus', 'unlearned', 'phases', 'begin_at_rates', 'make_learner', 'suggest_lr',
            'Arithmetic', 'LossScaling', 'precision_callback', 'Accumulated', 'Averaged', 'Memory', 'Book',
-           'first_network', 'plot_history', 'train']
+           'first_network', 'check_start', 'plot_history', 'train']
 
 # %% ../nbs/03_train_single.ipynb #a6269130
 import ctypes, io, json, os, re, tempfile, time
@@ -27,7 +27,7 @@ from fastcore.basics import patch
 from .labels import classes
 from .losses import LossName, named_loss
 from .many import alone, bare, gathered, in_turn, join, processes, share_of, sharing, summed
-from .models import Network, compute_device, computing, load_bestfitting, load_model, precision, save_model, to_device
+from .models import Arch, Network, compute_device, computing, load_bestfitting, load_model, precision, save_model, to_device
 from .score import f1, mean_ap
 from .options import (Amount, Annotated, Count, Device, Duration, Folds, Literal, Log, Name, Part, Positive, Range, Share, Sides, Whole,
                                  command, defaults_of, seconds)
@@ -337,7 +337,9 @@ def load_state(self: Book) -> dict: # phase and epoch to go on with, and the opt
     path = self.folder/'state.pt'
     if not path.exists(): return {}
     try: state = torch.load(path, weights_only=True, map_location='cpu')
-    except Exception as e: raise UserError(f'{path}: cannot be read ({type(e).__name__}); delete it to begin again.') from None
+    except Exception: state = None
+    if not isinstance(state, dict) or not {'phase', 'epoch', 'rows', 'network', 'optimiser', 'average', 'memory'} <= {*state}:
+        raise UserError(f'{path}: is damaged, so the training cannot go on from it; delete it to begin again.')
     self.rows = json.loads(state['rows'])
     self.learn.model.load_state_dict(state['network'])
     if state['average']:
@@ -384,6 +386,12 @@ def first_network(ws: str|Path, # workspace
         return load_bestfitting(init)[0], None
     folder = Path(ws)/'models'/init
     return load_model(folder if folder.exists() else existing(init, 'model'), tuple(channels))
+
+def check_start(ws: str|Path, # workspace
+                init: str, # as for `first_network`
+               ):
+    "Refuse a start that is not there, before anything is written."
+    if init not in ('', 'imagenet') and not (Path(ws)/'models'/init).exists(): existing(init, 'model or file of weights (--init)')
 
 # %% ../nbs/03_train_single.ipynb #c9eef266
 def _cells_to_learn(ws, s):
@@ -507,7 +515,7 @@ def _finish(book, record, warning):
 
 def _train(ws, name, s, device, threads, log, stop_after):
     "What `train` does; several processes share it, and the first one writes."
-    share_of(s['batch']), _cells_to_learn(ws, s), _remembering(s)
+    share_of(s['batch']), check_start(ws, s['init']), _cells_to_learn(ws, s), _remembering(s)
     device, folder = join(compute_device(device or None)), Path(ws)/'models'/name
     params = s | dict(cells=content(Path(ws)/'cells'/'manifest.json'))
     with in_turn(): record = Record(folder, 'train', params, defaults_of(train), folder/'model.json')
@@ -526,7 +534,7 @@ def _train(ws, name, s, device, threads, log, stop_after):
 def train(ws: str, # workspace with WS/cells
           name: Name='single', # of the model: it will be WS/models/NAME
           labels: Name='single', # single (cells of single-label images), copied (image labels to every cell), or a table of pseudo-labels by name
-          arch: str='small', # network: small, or any of timm's
+          arch: Arch='small', # network: small, or any of timm's
           head: Literal['', 'stages', 'timm', 'concat']='', # stages (features of several depths), timm (its own), concat (as the winner of 2018); stages for `small` and timm for others if empty
           dropout: Part=0, # in the head
           init: str='', # begin with: nothing, imagenet, a model, a published checkpoint

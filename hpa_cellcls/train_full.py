@@ -29,7 +29,7 @@ def train_full(ws: str, # workspace
                weight: Amount=1, # of pseudo-labels, where labels of single-label images have 1
                epochs: Count=8, # of each training
                lr: Positive=.003, # highest learning rate
-               fold: Folds='0', # folds to judge by
+               fold: Folds='0', # folds to judge by; empty to learn from all
                seed: Whole=0, # of everything random
                device: Device='', # cpu, cuda, mps (the fastest that is there)
                threads: Count=1, # of the processor, see `train`

@@ -20,7 +20,7 @@ from .labels import classes, label_matrix
 from .models import compute_device, computing, load_model, to_device
 from .score import Score, best_thresholds, class_ap, decide, f1, fit_thresholds, least_overlap, mean_ap, precision_recall, ratio_thresholds
 from .options import Annotated, Device, Literal, Range, Several, Thresholds, command
-from .stage import UserError, _watch, existing, read_table, write_bytes, write_table, write_text
+from .stage import UserError, _watch, as_recorded, existing, read_json, read_table, write_bytes, write_table, write_text
 from .store import CellStore
 
 # %% ../nbs/03d_validation.ipynb #1534f9ae
@@ -255,7 +255,7 @@ def read_thresholds(folder: str|Path, # of the model
     "The thresholds that were found for a model."
     path = Path(folder)/'validation'/'thresholds.json'
     if not path.exists(): raise UserError(f'{path}: is not there; find thresholds with `hpa_cellcls evaluate WS MODEL`.')
-    known = json.loads(path.read_text())
+    known = read_json(path, 'file of thresholds', ('classes', 'thresholds'))
     if known['classes'] != list(classes): raise UserError(f'{path}: is for other classes; run `hpa_cellcls evaluate` again.')
     return known | dict(thresholds=np.array(known['thresholds']))
 
@@ -308,7 +308,7 @@ def evaluate(ws: str, # workspace with WS/cells
             ) -> Validation: # prints as a short table
     "Judge a model by cells it has not seen, and find its thresholds."
     folder, network, about, store = _opened(ws, model, device)
-    learned = {*read_table(folder/'trained_on.csv').id} if (folder/'trained_on.csv').exists() else set()
+    learned = {*read_table(as_recorded(folder/'trained_on.csv'), columns=('id',)).id} if (folder/'trained_on.csv').exists() else set()
     aside = about.get('trained', {}).get('fold', '')
     rows, warning = cells_to_judge(store.table, aside, learned, fold)
     shows, known = cell_truth(ws, store.select(rows).table, truth)
