@@ -19,7 +19,7 @@ Folders: each folder into which the command writes is made read-only; the disk (
 
 A case is good if it ends with one line on stderr that names the option or file, exit status 2, no traceback and no name of an exception,
 and, for options, with nothing written. With a damaged file it may also be exit status 1 with the field named, or 0 if the file was
-remade. What cannot be tried here (another system than Linux, no right to mount) is skipped and said so. No call leaves the machine.
+remade, or if nobody could tell (`unknowable`). What cannot be tried here (another system than Linux, no right to mount) is skipped and said so. No call leaves the machine.
 
 The exit status is 1 when any case is bad. `kaggle get`, `publish`, `wheels`, `watch`, `demo` and `bench accuracy` need the network
 or minutes, so only their options are tried."""
@@ -455,7 +455,7 @@ def opened(home, work):
         while at < len(data):
             wd, mask, _, size = struct.unpack_from('iIII', data, at)
             name = os.fsdecode(data[at + 16:at + 16 + size].rstrip(b'\0'))
-            if name and not mask & 0x40000000: found.add((folders[wd]/name).as_posix())
+            if name and not mask & 0x40000000 and not name.endswith('.lock'): found.add((folders[wd]/name).as_posix())
             at += 16 + size
     os.close(fd)
     return sorted(found), result
@@ -466,12 +466,20 @@ def has_word(text, words):
     "Is one of the words in the text? Of an option, with - or _."
     return any(re.search(rf'(?<![\w]){re.escape(w)}(?!\w)'.replace('_', '[-_]').replace(r'\-', '[-_]'), text, re.I) for w in words if w)
 
+def unknowable(case):
+    "May a damage pass without a word? Where a text table was cut off nobody can tell; a journal's damaged lines do not count; a disk may be just large enough."
+    path, how = case.damage or ('', '')
+    if isinstance(how, int): return how > 0
+    if path.endswith('.done.jsonl'): return case.command != 'check' or how in ('empty', 'truncated')
+    if case.command == 'predict' and path.startswith('ws/predictions/'): return True # parts of another name: taken if they are whole, else made
+    return how == 'truncated' and path.endswith(('.csv', '.tsv')) and Path(path).name not in ('trained_on.csv', 'judged.csv')
+
 def judged(case, status, out, err, changed, mended):
     "What is bad about how a case ended; empty if nothing is."
     lines, bad = [l for l in err.splitlines() if l.strip()], []
     if status is None: bad.append(f'still working after {seconds_of[case.kind]} s')
     elif status < 0: bad.append(f'killed by signal {-status}')
-    elif status == 0 and not (case.kind == 'file' and (mended or has_word(out, case.names))): bad.append('accepted')
+    elif status == 0 and not (case.kind == 'file' and (mended or unknowable(case) or has_word(out, case.names))): bad.append('accepted')
     elif status not in (0, 2) and not (status == 1 and case.kind == 'file'): bad.append(f'status {status}')
     if re.search(r'^Traceback', out + err, re.M): bad.append('traceback')
     if found := re.search(r'\b[A-Z]\w*(Error|Exception|Warning)\b', out + err):
