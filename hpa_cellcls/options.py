@@ -72,7 +72,7 @@ def is_device(text: str, # cpu, cuda, cuda:1, mps, or nothing
 class Several:
     "Values separated by commas, all of one kind."
     def __init__(self,
-                 kind: type=int, # of each: int, float or str
+                 kind: type, # of each: int, float or str
                  *checks, # of each
                  words: tuple=(), # words that may stand instead of the whole
                  once: bool=False, # no value may be there twice
