@@ -7,16 +7,17 @@ The long ones are at the end of the alphabet, so there it begins. A notebook fai
 The last lines: which checks could not be made on this machine, and how many notebooks passed.
 """
 import os, sys
-os.environ |= {f'{k}_NUM_THREADS': '1' for k in ('OMP', 'MKL', 'OPENBLAS', 'NUMEXPR')} | dict(IN_TEST='1') # before NumPy is imported
+from pathlib import Path
+root = Path(__file__).resolve().parent.parent
+os.environ |= {f'{k}_NUM_THREADS': '1' for k in ('OMP', 'MKL', 'OPENBLAS', 'NUMEXPR')} # read when NumPy is imported
+os.environ |= dict(IN_TEST='1', HF_HUB_OFFLINE='1', HF_HOME=str(root/'.ci/work/none')) # no network, and nothing that was fetched before
 import atexit, gc, inspect, resource, shutil, tempfile, time, warnings
 from multiprocessing import get_context
 from multiprocessing.connection import wait
-from pathlib import Path
 with warnings.catch_warnings(action='ignore'): # imported here once, not once a notebook
     import cv2, fastai.vision.all, fastcore.test, matplotlib.pyplot, pandas, pyarrow, skimage.segmentation, sklearn.metrics, timm, torch
     from nbdev.test import test_nb
 
-root = Path(__file__).resolve().parent.parent
 most = 2.0 # GB that the process of one notebook may take
 
 def test_fail(f, msg='', contains='', exc=Exception, args=None, kwargs=None):
