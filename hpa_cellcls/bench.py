@@ -20,7 +20,7 @@ from scipy import ndimage
 from .crops import cut, cut_cell, measure_cells
 from .data import channels, index, read_masks
 from .labels import classes
-from .options import Place, Annotated, Count, Device, Fraction, Literal, Range, Several, Whole, command
+from .options import Place, Annotated, Count, Device, Fraction, Literal, Range, Several, command
 from .stage import Outcome, UserError, write_table
 from .store import CellStore, write_shard
 from .synth import make_field, synth

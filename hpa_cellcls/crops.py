@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2, numpy as np, pandas as pd
 from scipy import ndimage
 from .data import Channels, channels, field_files, parse_labels, read_field, read_fields, read_masks
-from .options import Amount, Annotated, Count, Literal, Range, Several, command, defaults_of
+from .options import Annotated, Count, Literal, Range, command, defaults_of
 from .stage import Outcome, UserError, run_stage
 from .store import CellStore, write_manifest, write_shard
 

@@ -34,9 +34,9 @@ from .losses import LossName, named_loss
 from .models import Arch, compute_device, computing, load_model, to_device
 from .score import best_thresholds, decide, f1, fit_thresholds, mean_ap, ratio_thresholds
 from .segmentation import with_masks
-from .options import (Amount, Annotated, Count, Device, Duration, Folds, Fraction, Literal, Log, Name, Part, Positive, Range, Several, Share, Sides, Thresholds,
+from .options import (Amount, Annotated, Count, Device, Duration, Folds, Fraction, Literal, Log, Name, Part, Positive, Range, Several, Sides, Thresholds,
                                  Whole, checked, command, defaults_of, seconds)
-from .stage import Outcome, Record, UserError, as_recorded, content, existing, fingerprint, read_table, run_stage, write_table, write_text
+from .stage import Outcome, Record, UserError, as_recorded, content, existing, fingerprint, read_table, run_stage, write_table
 from .store import CellStore, write_manifest, write_shard
 from .submission import probability_columns
 from .train import (Book, _callbacks, _kept, _outcome, begin_at_rates, check_start, choose, first_network, make_learner, phases, plot_history,

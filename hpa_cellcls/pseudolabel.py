@@ -9,13 +9,12 @@ __all__ = ['shift_logits', 'pseudo_targets', 'honest_probabilities', 'model_prob
            'plot_targets']
 
 # %% ../nbs/04_pseudolabel.ipynb #bf0bde75
-import json
 from pathlib import Path
 import numpy as np, pandas as pd
 from .batches import Prepare, cell_probabilities, target_columns, write_targets
 from .labels import classes, label_matrix, negative
 from .models import compute_device, computing, load_model, to_device
-from .options import Annotated, Amount, Count, Device, Literal, Name, Names, Range, command, defaults_of
+from .options import Annotated, Amount, Device, Literal, Name, Names, Range, command, defaults_of
 from .stage import Outcome, Record, UserError, as_recorded, digest, existing, fingerprint, read_json, read_table
 from .store import CellStore
 from .submission import probability_columns

@@ -21,7 +21,7 @@ from types import SimpleNamespace
 from fastcore.basics import patch
 from .data import channels, write_masks
 from .labels import classes, negative
-from .options import Annotated, Count, Literal, Range, Share, Whole, command, defaults_of
+from .options import Annotated, Count, Literal, Range, Share, command, defaults_of
 from .stage import Outcome, UserError, run_stage, write_bytes, write_table
 from .submission import truth_object
 

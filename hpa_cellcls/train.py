@@ -10,7 +10,7 @@ __all__ = ['least_nucleus', 'choose', 'has_nucleus', 'unlearned', 'phases', 'beg
            'first_network', 'check_start', 'plot_history', 'train']
 
 # %% ../nbs/03_train_single.ipynb #a6269130
-import ctypes, io, json, os, re, tempfile, time
+import ctypes, io, json, os, tempfile, time
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
