@@ -6,7 +6,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/chain.html.md"""
 
 # %% auto #0
 __all__ = ['shares', 'true_shares', 'soft_targets', 'revised', 'Revised', 'refit', 'field_posterior', 'settle', 'settled',
-           'embedded', 'refined', 'fold_in', 'refine']
+           'embedded', 'refined', 'fold_in']
 
 # %% ../nbs/09a_chain.ipynb #f75c7ea6
 from pathlib import Path
@@ -286,17 +286,16 @@ def refine(ws: str, # workspace
           ) -> Outcome: # its note says how many copied labels are thought to be true
     "Find out how many copied labels are true, and fit the last layer of a model to that."
     folder, store = existing(Path(ws)/'models'/first, 'model (`hpa_cellcls train --labels copied` makes it)'), CellStore(Path(ws)/'cells')
+    told = _told(folder, store)
     dest, params = Path(ws)/'models'/name, dict(first=first, made=content(folder/'model.safetensors'), steps=steps)
     with Record(dest, 'refine', params, defaults_of(refine), dest/'model.json').held() as record:
-        if 'model' not in record.entries() or record.damaged(): _refine(record, folder, store, steps, compute_device(device or None), threads)
+        if 'model' not in record.entries() or record.damaged(): _refine(record, folder, store.select(told[0]), told[1], steps, compute_device(device or None), threads)
         else: return _refined(name, record.entries()['model']['result'], 1)
         return _refined(name, record.entries()['model']['result'])
 
-def _refine(record, folder, store, steps, device, threads):
+def _refine(record, folder, store.select(told[0]), told[1], steps, device, threads):
     "Fit the last layer, and save the model."
-    network, about = load_model(folder, tuple(store.params['only']))
-    rows, s = _told(folder, store)
-    cells = store.select(rows)
+    network, about = load_model(folder, tuple(cells.params['only']))
     candidates = cell_targets(cells.table, 'copied')[0] > 0
     with using_threads(threads): features, logits = embedded(to_device(network, device), cells, Prepare(about['mean'], about['std'], about.get('size')))
     layer, found, s = refined(features, logits, s, cells.table.id.to_numpy(), candidates, steps)
@@ -306,7 +305,7 @@ def _refine(record, folder, store, steps, device, threads):
     save_model(record.folder, fold_in(network, *layer), about)
     (record.folder/'trained_on.csv').write_bytes(as_recorded(folder/'trained_on.csv', 'list of the fields that a model has learned from').read_bytes())
     files = [record.folder/f for f in ('model.safetensors', 'model.json', 'trained_on.csv')]
-    record.add('model', dict(cells=len(rows), single=_usual(found, 'single'), multi=_usual(found, 'multi')), fingerprint(files, record.folder))
+    record.add('model', dict(cells=len(cells), single=_usual(found, 'single'), multi=_usual(found, 'multi')), fingerprint(files, record.folder))
 
 def _usual(found, kind): return round(float(found[kind][:negative].median()), 3)
 
