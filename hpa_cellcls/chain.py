@@ -6,7 +6,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/chain.html.md"""
 
 # %% auto #0
 __all__ = ['shares', 'true_shares', 'soft_targets', 'revised', 'Revised', 'refit', 'field_posterior', 'settle', 'settled',
-           'embedded', 'refined', 'fold_in']
+           'embedded', 'refined', 'fold_in', 'refine']
 
 # %% ../nbs/09a_chain.ipynb #f75c7ea6
 from pathlib import Path
@@ -289,11 +289,11 @@ def refine(ws: str, # workspace
     told = _told(folder, store)
     dest, params = Path(ws)/'models'/name, dict(first=first, made=content(folder/'model.safetensors'), steps=steps)
     with Record(dest, 'refine', params, defaults_of(refine), dest/'model.json').held() as record:
-        if 'model' not in record.entries() or record.damaged(): _refine(record, folder, store.select(told[0]), told[1], steps, compute_device(device or None), threads)
-        else: return _refined(name, record.entries()['model']['result'], 1)
+        if 'model' in record.entries() and not record.damaged(): return _refined(name, record.entries()['model']['result'], 1)
+        _refine(record, folder, store.select(told[0]), told[1], steps, compute_device(device or None), threads)
         return _refined(name, record.entries()['model']['result'])
 
-def _refine(record, folder, store.select(told[0]), told[1], steps, device, threads):
+def _refine(record, folder, cells, s, steps, device, threads):
     "Fit the last layer, and save the model."
     network, about = load_model(folder, tuple(cells.params['only']))
     candidates = cell_targets(cells.table, 'copied')[0] > 0
