@@ -126,6 +126,7 @@ def find_fields(folder: str|Path, # where the images are
         + (f', but {len(other)} other TIFFs; if they hold several channels, name them: --order red,green,blue,yellow.'
            if other else f' (channels: {", ".join(channels)}); give the folder they are in.'))
     table = pd.DataFrame(found, columns=['id', 'channel', 'path'])
+    if order and not table.path.str.contains('#').any(): raise UserError(f'--order {order}: no file of {folder} holds several channels; leave it out.')
     wrong = {k: f'{n} files for one channel; keep one' for (k, _), n in table.groupby(['id', 'channel']).size().items() if n > 1}
     table = table.drop_duplicates(['id', 'channel']).pivot(index='id', columns='channel', values='path')
     table = table.reindex(columns=list(channels), fill_value='').fillna('')

@@ -670,6 +670,8 @@ def predict_images(ws: str, # workspace with fields.csv
                    progress: bool=True, # a progress bar, unless it is switched off
                   ) -> Outcome: # its note says where the files are
     "Predict the labels of whole fields, into WS/predictions."
+    if sample: existing(sample, 'sample submission')
+    if dest: Path(dest).parent.mkdir(parents=True, exist_ok=True)
     name, device, home = name or models.replace(',', '+'), compute_device(device or None), trained_in or ws
     members = load_members(home, models, weights, device)
     parse_views(views), join_tiles(torch.zeros(1, 1), 1, join)

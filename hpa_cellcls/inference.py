@@ -335,6 +335,7 @@ def predict(source: str, # folder of images, or a workspace
            ) -> Outcome: # cells of each field, and the fields that failed
     "Find the cells of every field and say where the protein is in each."
     ws = _workspace(source, ws)
+    if weights: existing(weights, 'folder of weights (--weights)')
     classifiers = load_classifiers(model, ws, device)
     fields, failed = fields_to_predict(source, ws, order, n_jobs)
     about = dict(models=[[c.folder.name, digest(c.folder/'model.json')[:16]] for c in classifiers], views=views, reduce=reduce)

@@ -369,7 +369,8 @@ def pursue(self: Book,
             if p['frozen']: self.learn.freeze()
             if begun: self.opt.load_state_dict(state['optimiser'])
             fit = self.learn.fit_one_cycle if p['shape'] == 'one-cycle' else self.learn.fit
-            fit(p['epochs'], p['lr'], start_epoch=state['epoch'] if begun else 0)
+            try: fit(p['epochs'], p['lr'], start_epoch=state['epoch'] if begun else 0)
+            except UserError as e: raise UserError(str(e).split(':\n\t')[-1]) from None # fastai puts the callback's name before the sentence
 
 # %% ../nbs/03_train_single.ipynb #24d232d0
 def first_network(ws: str|Path, # workspace
