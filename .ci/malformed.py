@@ -1,14 +1,14 @@
 """Is malformed input refused in a sentence, before anything is written? Tries it on every command of the command line.
 
     python .ci/malformed.py                    # everything
-    python .ci/malformed.py --only train_cam   # the cases that have this word in their command line or in what is wrong
-    python .ci/malformed.py --dest table.csv   # where the table goes; --jobs 2 halves the time, --list only shows the cases
+    python .ci/malformed.py --only train_cam   # the cases that have this text in their command line or in what is wrong
+    python .ci/malformed.py --dest table.csv   # where the table goes; --jobs 2 halves the time, --list only shows the cases, --times the slowest
 
 Commands, groups of commands (`run S1`, `kaggle get`) and options are taken from `hpa_cellcls.cli` and from the signatures of the
 functions behind it, so a new command or option is tried without a change here; only a new required argument has to be given a value in
 `given`. What is wrong for an option follows from its declaration: `Literal[...]`, `Annotated[kind, checks...]` where a check may have
 `least`, `most`, `above` and `below` (a range) or `kind` and `checks` (values separated by commas). Where nothing is declared it follows
-from the kind of the default and from the option's comment (a comment with 0 in it allows 0, one with "empty" allows nothing).
+from the kind of the default and from the option's comment (one with 0 in it allows 0, one with empty, nothing or none allows nothing).
 
 Options: a wrong kind, out of range, empty, an unknown choice, names that are paths, outputs below a file; required arguments left out,
 empty or missing; unknown options and options given twice.
@@ -17,9 +17,10 @@ emptied, replaced by something else (noise, a web page, a picture, a sound file 
 made unreadable. Commands are tried on new outputs and, as they were typed to build the workspace, on finished ones.
 Folders: each folder into which the command writes is made read-only; the disk (a tmpfs) is full, or nearly.
 
-A case is good if it ends with one line on stderr that names the option or file, exit status 2, no traceback and no name of an exception,
-and, for options, with nothing written. With a damaged file it may also be exit status 1 with the field named, or 0 if the file was
-remade, or if nobody could tell (`unknowable`). What cannot be tried here (another system than Linux, no right to mount) is skipped and said so. No call leaves the machine.
+A case is good if it ends with exit status 2 and one line on stderr that names the option or file (a list of what there is may follow
+an empty line), without a traceback or the name of an exception, and, for options, with nothing written. With a damaged file it may also
+be exit status 1 with the field named, or 0 if the file was remade, or if nobody could tell (`unknowable`). What cannot be tried here
+(another system than Linux, no right to mount) is skipped and said so. No call leaves the machine, and waits (`time.sleep`) are cut short.
 
 The exit status is 1 when any case is bad. `kaggle get`, `publish`, `wheels`, `watch`, `demo` and `bench accuracy` need the network
 or minutes, so only their options are tried."""
@@ -50,7 +51,7 @@ own = {
     'ensemble': dict(predictions='single,cam', name='new'), 'train_images': dict(name='new'), 'predict_images': dict(name='new'),
     'predict_cells_by_image': dict(name='new'), 'train_cam': dict(name='new', batch=4), 'calibrate_cam': dict(model='cam', scales='1'), 'predict_cam': dict(name='new'),
     'predict': dict(name='new'), 'submit': dict(dest='new.csv'), 'report': dict(predictions='single', dest='new/index.html'),
-    'bench': dict(what='speed', only='cutting', size=.1), 'kaggle': dict(action='get', what='new'),
+    'bench': dict(what='speed', only='cutting', size=.1),
     'kaggle publish': dict(folder='ws/models/single'), 'kaggle wheels': dict(ws='ws'), 'kaggle push': dict(dest='new', dry=True),
     'run S1': dict(ws='plain', name='new'), 'run S2': dict(ws='plain', name='new', sizes='64', lr=.01, decays='0'),
     'run S3': dict(ws='plain', name='new', archs='small', losses='bce', rates='.001', batches='4', init='', way='image'),
@@ -60,14 +61,15 @@ along = {
     ('segment', 'weights'): dict(segmenter='dpn_unet'), ('segment', 'scale_factor'): dict(segmenter='dpn_unet'), ('ensemble', 'truth'): dict(weights='found'),
     ('ensemble', 'image_weight'): dict(images='image'), ('ensemble', 'image_how'): dict(images='image'), ('index', 'order'): dict(folder='pictures'),
     ('predict', 'order'): dict(source='pictures', model='ws/models/single'), ('predict', 'ws'): dict(source='pictures', model='ws/models/single'),
-    ('bench', 'systems'): dict(what='accuracy'), ('bench', 'regimes'): dict(what='accuracy', systems='copy'), ('bench', 'seeds'): dict(what='accuracy', systems='copy'),
+    ('predict', 'weights'): dict(segmenter='dpn_unet'), ('predict', 'scale_factor'): dict(segmenter='dpn_unet'), ('bench', 'systems'): dict(what='accuracy'), ('bench', 'regimes'): dict(what='accuracy', systems='copy'), ('bench', 'seeds'): dict(what='accuracy', systems='copy'),
     ('bench', 'budget'): dict(what='accuracy', systems='copy'), ('bench', 'device'): dict(what='accuracy', systems='copy')}
 along |= {(s, k): dict(dest='new.csv') for s in ('run S2', 'run S3', 'run S4', 'predict_images') for k in ('sample',)}
 # What is typed when the command is run as it should be, for its files; None where it cannot be run here.
-whole = {'download': dict(dry_run=True), 'demo': None, 'kaggle': None, 'kaggle get': None, 'kaggle publish': None, 'kaggle wheels': None, 'kaggle watch': None}
+whole = {'download': dict(dry_run=True), 'demo': None, 'kaggle get': None, 'kaggle publish': None, 'kaggle wheels': None, 'kaggle watch': None}
 # Text in which any word is right.
-free = {'dest', 'json', 'name', 'title', 'address', 'entries', 'ws', 'name'}
-outputs = {'dest', 'json'}
+free = {'dest', 'json', 'name', 'title', 'address', 'entries', 'ws'}
+# What is written, so it need not be there; `made` are workspaces.
+outputs, made = {'dest', 'json'}, {('index', 'ws'), ('predict', 'ws'), ('kaggle publish', 'ws'), ('kaggle wheels', 'ws'), ('kaggle watch', 'only'), ('kaggle get', 'ids')}
 # Further wrong values, by the name of the option, where it is text.
 further = dict(stop_after=('1.2.3h', '-1h', 'nan'), loss=('focal:gamma=x', 'focal:zebra=1'), classes=('99',), order=('red,green', 'red,red,green,blue'), scales=('1,0', '1,nan'),
                channels=('red,zebra', 'red+'), views=('identity,zebra',), thresholds=('nan', '-1'), weights=('1,zebra', 'nan'), weight=('nan', '2'), folders=('train,zebra',),
@@ -142,18 +144,11 @@ def declaration(annotation, default=inspect.Parameter.empty):
     return type(default) if type(default) in (int, float, bool) else str, (), ()
 
 def leaves(cli):
-    "Every command that can be typed."
-    groups = {}
-    for key, value in vars(cli).items():
-        if key.startswith('__') or not isinstance(value, dict) or not value: continue
-        if all(isinstance(v, dict) for v in value.values()): groups |= value
-        elif all(isinstance(v, tuple) and len(v) == 2 for v in value.values()):
-            owners = [c for c, module in cli.commands.items() if {module} == {m for m, _ in value.values()}]
-            groups[owners[0] if owners else 'run'] = value
-    for name, module in cli.commands.items():
-        if name in groups:
-            for member, (m, function) in groups[name].items(): yield Leaf((name, member), getattr(import_module(f'hpa_cellcls.{m}'), function))
-        else: yield Leaf((name,), getattr(import_module(f'hpa_cellcls.{module}'), name))
+    "Every command that can be typed, and every member of a group: group -> (what it is for, member -> (module, function))."
+    for name, module in cli.commands.items(): yield Leaf((name,), getattr(import_module(f'hpa_cellcls.{module}'), name))
+    for group, about in cli.groups.items():
+        members = next(a for a in about if isinstance(a, dict))
+        for name, (module, function) in members.items(): yield Leaf((group, name), getattr(import_module(f'hpa_cellcls.{module}'), function))
 
 def typed(leaf, change=None, without=()):
     "A command line that is right but for `change`."
@@ -205,16 +200,17 @@ def wrong_numbers(kind, checks, default, comment):
 def wrong_texts(leaf, k, checks, default):
     "Text that is no allowed text."
     marks = [str(getattr(c, '__name__', '')) for c in checks] + [str(getattr(c, '__name__', '')) for d in checks for c in getattr(d, 'checks', ())]
-    is_name, comment = any('name' in m for m in marks) or not checks and k == 'name' and not leaf.name.startswith('kaggle'), leaf.comment[k]
+    is_name, comment = any('name' in m for m in marks) or not checks and k == 'name' and leaf.words[0] != 'kaggle', leaf.comment[k]
     if is_name: yield from ('../../x', 'a/b', '.', '..')
-    if k not in free or (checks and not is_name): yield 'zebra' if not is_name else 'no-such-thing'
-    if default not in ('', None) and 'empty' not in comment: yield ''
+    if k not in free and (leaf.name, k) not in made: yield 'no-such-thing' if is_name else 'zebra'
+    allowed = re.search(r'\b(empty|nothing|none)\b', comment) or any(getattr(c, 'some', True) is False for c in checks)
+    if default not in ('', None) and not allowed: yield ''
     lists = [c for c in checks if getattr(c, 'kind', None) in (int, float)]
     if lists or not checks and re.fullmatch(r'-?[\d.]+(,[\d.]+)*', str(default or '')): yield from ('1,zebra', '-1')
     for c in lists:
         yield '1,,2'
         for inner in c.checks: yield from (str(v) for v in outside(inner, c.kind, default))
-    if k in outputs or (leaf.name, k) in (('index', 'ws'), ('predict', 'ws')): yield 'submission.csv/below/it'
+    if k in outputs or (leaf.name, k) in made and k == 'ws': yield 'submission.csv/below/it'
     yield from further.get(k, ())
 
 def wrong_values(leaf, k):
@@ -230,7 +226,7 @@ def option_cases(leaf):
     name, numbers = leaf.name, [k for k in leaf.parameters if k not in leaf.required and leaf.declared[k][0] in (int, float)]
     for k in leaf.required:
         yield Case(name, f'{k} left out', typed(leaf, without=(k,)), (*leaf.required,))
-        for v in ['', 'no/such/place'][:1 if k in outputs and name != 'kaggle' else 2]:
+        for v in ['', 'no/such/place'][:1 if k in outputs or (name, k) in made else 2]:
             yield Case(name, f'{k} {v or "empty"}', typed(leaf, {k: v}), (k, *[v]*bool(v)))
         if k in outputs: yield Case(name, f'{k} below a file', typed(leaf, {k: 'submission.csv/below/it'}), (k, 'submission.csv'))
     for k in leaf.parameters:
@@ -366,7 +362,8 @@ def child(args, home, files, within, limit):
     try:
         os.chdir(home)
         os.environ |= dict(HOME=str(home.with_name('user')), TMPDIR=str(home.with_name('user')))
-        tempfile.tempdir, status = None, 70
+        tempfile.tempdir, status, wait = None, 70, time.sleep
+        time.sleep = lambda seconds: wait(min(seconds, .02))
         sys.addaudithook(offline)
         if within: within()
         from hpa_cellcls import cli
@@ -470,13 +467,14 @@ def unknowable(case):
     "May a damage pass without a word? Where a text table was cut off nobody can tell; a journal's damaged lines do not count; a disk may be just large enough."
     path, how = case.damage or ('', '')
     if isinstance(how, int): return how > 0
+    if case.command == 'index' and how == 'a directory': return True # a folder of images may have folders in it
     if path.endswith('.done.jsonl'): return case.command != 'check' or how in ('empty', 'truncated')
     if case.command == 'predict' and path.startswith('ws/predictions/'): return True # parts of another name: taken if they are whole, else made
     return how == 'truncated' and path.endswith(('.csv', '.tsv')) and Path(path).name not in ('trained_on.csv', 'judged.csv')
 
 def judged(case, status, out, err, changed, mended):
     "What is bad about how a case ended; empty if nothing is."
-    lines, bad = [l for l in err.splitlines() if l.strip()], []
+    lines, bad = [l for l in err.lstrip().split('\n\n')[0].splitlines() if l.strip()], []
     if status is None: bad.append(f'still working after {seconds_of[case.kind]} s')
     elif status < 0: bad.append(f'killed by signal {-status}')
     elif status == 0 and not (case.kind == 'file' and (mended or unknowable(case) or has_word(out, case.names))): bad.append('accepted')
@@ -489,7 +487,7 @@ def judged(case, status, out, err, changed, mended):
         elif len(lines[0]) > 600: bad.append('a sentence of more than 600 characters')
         if re.search(r'\.\w{8}\.tmp\b', err): bad.append('shows a temporary name')
         if lines and not has_word(lines[-1], case.names): bad.append(f'does not name {next(filter(None, case.names))}')
-    if status == 1 and case.kind == 'file' and not has_word(out + err, case.names): bad.append(f'does not name {case.names[0]}')
+    if status == 1 and case.kind == 'file' and not unknowable(case) and not has_word(out + err, case.names): bad.append(f'does not name {case.names[0]}')
     if case.kind == 'option' and changed: bad.append(f'wrote {changed[0]}' + f' and {len(changed) - 1} more'*(len(changed) > 1))
     if any(re.search(r'/\.[^/]*\.tmp$', f'/{c}') for c in changed) or 'left behind' in err: bad.append('left a temporary file')
     return '; '.join(bad)
@@ -548,14 +546,13 @@ def cases_of_files(found, box, only, notes, thorough):
     lines = [(l.name, typed(l, whole.get(l.name, {}))) for l in found if whole.get(l.name, {}) is not None]
     lines += [(next((l.name for l in found if args[:len(l.words)] == [*l.words]), args[0]), args) for args in [*builds, *others]]
     known = {}
-    for name, args in lines:
-        if only and not any(only in t for t in (name, *args)): continue
+    for name, args in [l for l in lines if only in shown(l[1])] or lines:
         before = {k for k, v in box.before.items() if len(v) > 1}
         try: reads, (status, out, err) = opened(box.home, lambda: call(args, box.home))
         except (OSError, AttributeError) as e: return notes.append(f'damaged files: {e}')
         changed = box.changed()
         writes = {}
-        for c in changed:
+        for c in (c for c in changed if not c.endswith('.lock')):
             folder = next(p for p in Path(c).parents if (box.template/p).is_dir())
             writes.setdefault(folder.as_posix(), []).append(Path(c).relative_to(folder).parts[0])
         box.restore()
@@ -630,7 +627,7 @@ def main():
     box = Sandbox(place/'build')
     build(box)
     print(f'The workspace is made ({time.monotonic() - start:.0f} s).', file=sys.stderr)
-    cases += cases_of_files(found, box, given_args.only.split()[0] if given_args.only else '', notes, given_args.all)
+    cases += cases_of_files(found, box, given_args.only, notes, given_args.all)
     can = possible(box, notes)
     cases = [c for c in cases if can(c) and given_args.only in f'{shown(c.args)} {c.wrong}']
     if given_args.list: return print(*(f'{shown(c.args)}   # {c.wrong}' for c in cases), sep='\n')
@@ -659,6 +656,7 @@ def told(cases, ends, notes, given_args):
 
 if __name__ == '__main__':
     owner = os.getpid()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try: sys.exit(main())
     finally:
         if os.getpid() == owner: shutil.rmtree(place, ignore_errors=True)
