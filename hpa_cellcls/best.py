@@ -16,7 +16,7 @@ from .segmentation import with_masks
 from .models import Arch
 from .options import Annotated, Count, Device, Folds, Literal, Name, Part, Range, Share, Sides, Whole, command
 from .stage import Outcome
-from .train import least_nucleus, train
+from .train import check_start, least_nucleus, train
 
 # %% ../nbs/09b_best.ipynb #d47bc739
 def growing(side: int, # pixels of a crop
@@ -48,6 +48,7 @@ def run_best(ws: str, # workspace with fields.csv
              n_jobs: Count=None, # processes (all cores)
             ) -> Outcome: # of the last step
     "Ours: copied labels, the share of them that is true, and cells that vouch for each other."
+    check_start(ws, init, others)
     steps = [with_masks(ws, n_jobs), cut(ws, side=side, frame=frame, away=away, n_jobs=n_jobs),
              train(ws, f'{name}-copied', labels='copied', revise=revise, nucleus=nucleus, sizes=sizes or growing(side), arch=arch, init=init, epochs=epochs, fold=fold, keep='last', seed=seed, device=device, threads=threads),
              refine(ws, f'{name}-copied', name, device=device, threads=threads)]

@@ -24,6 +24,7 @@ from .losses import named_loss
 from .options import Annotated, Count, Device, Fraction, Literal, Name, Range, Several, Whole, command, defaults_of
 from .stage import Outcome, UserError, run_stage
 from .submission import prediction_columns, probability_columns, submit, write_predictions
+from .train import check_start
 
 # %% ../nbs/07a_cells_by_image.ipynb #b28f32d9
 def small_mask(cells: np.ndarray, # label image
@@ -277,6 +278,7 @@ def run_s3(ws: str, # workspace with fields.csv
            threads: Count=1, # of the processor; see `train_images`
           ) -> Outcome: # its note says how well the judged fields are told
     "The image-level system of the 46th place: train on fields, predict single cells."
+    check_start(ws, init, others, dest, sample)
     s = dict(channels=channels, size=size, head=head, init=init, epochs=epochs, fraction=fraction, normalise=normalise, seed=seed, **published_settings)
     names, notes, failed = [], [], {}
     for arch, own in _each(archs, losses, rates, batches).items():

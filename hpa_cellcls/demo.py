@@ -25,7 +25,7 @@ from .options import Place, Annotated, Count, Device, Folds, Literal, Name, Rang
 from .stage import Outcome, UserError, check, write_table
 from .submission import probability_columns, read_predictions, submit
 from .synth import synth
-from .train import train
+from .train import check_start, train
 from .train_full import train_full
 from .validation import cell_truth
 
@@ -63,6 +63,7 @@ def run_s1(ws: str, # workspace with fields.csv
            n_jobs: Count=None, # processes (all cores)
           ) -> Outcome: # of the last step
     "S1: cells of single-label images, then pseudo-labels; then predictions."
+    check_start(ws, init, others)
     steps = [with_masks(ws, n_jobs), cut(ws, side=side, frame=frame, away=away, n_jobs=n_jobs),
              train(ws, f'{name}-first', arch=arch, init=init, epochs=epochs, fold=fold, seed=seed, device=device),
              train_full(ws, f'{name}-first', name, rounds, rule, epochs=more, fold=fold, seed=seed, device=device)]

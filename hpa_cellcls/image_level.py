@@ -670,8 +670,7 @@ def predict_images(ws: str, # workspace with fields.csv
                    progress: bool=True, # a progress bar, unless it is switched off
                   ) -> Outcome: # its note says where the files are
     "Predict the labels of whole fields, into WS/predictions."
-    if sample: existing(sample, 'sample submission')
-    if dest: Path(dest).parent.mkdir(parents=True, exist_ok=True)
+    check_start(ws, dest=dest, sample=sample)
     name, device, home = name or models.replace(',', '+'), compute_device(device or None), trained_in or ws
     members = load_members(home, models, weights, device)
     parse_views(views), join_tiles(torch.zeros(1, 1), 1, join)
@@ -745,6 +744,7 @@ def run_s2(ws: str, # workspace with fields.csv
            threads: Count=1, # of the processor; see `train_images`
           ) -> Outcome: # its note says how well the judged fields are told
     "The image-level workflow of 2018: find settings, train folds, predict labels."
+    read_fields(ws), check_start(ws, init, others, dest, sample)
     s = dict(channels=channels, size=size, sizes=sizes, arch=arch, head=head, init=init, loss=loss, schedule=schedule, fraction=fraction, batch=batch, seed=seed)
     with using_threads(threads):
         s |= _found(ws, name, s, lr, decays, try_epochs, folds, n_jobs, device) | dict(epochs=epochs, keep='F1')

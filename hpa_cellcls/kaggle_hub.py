@@ -261,7 +261,7 @@ def _until_ready(api, ref, patience, pause):
 @command
 def publish(folder: str, # workspace (its cells), a store of cells, or a folder with a model
             title: str='', # of the dataset (hpa cells, or hpa model NAME)
-            ws: str='ws', # workspace that remembers what was published, in WS/kaggle
+            ws: Place='ws', # workspace that remembers what was published, in WS/kaggle
             gigabytes: Positive=20., # at most so large a dataset
             public: bool=False, # for everybody? (the competition's data must not be)
             pause: Positive=5., # seconds between two looks at Kaggle
@@ -723,7 +723,7 @@ def sources(ws: str|Path, # workspace that things were published from
 @command
 def push(notebook: str, # a numbered notebook
          dest: Place='kernel', # folder for the kernel and its metadata
-         ws: str='ws', # workspace that things were published from
+         ws: Place='ws', # workspace that things were published from
          options: str='', # changes to options, such as "epochs=4 arch=resnet18"
          datasets: str='', # more datasets, user/name separated by commas
          kernels: str='', # earlier kernels whose output is gone on with

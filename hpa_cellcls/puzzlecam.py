@@ -808,6 +808,7 @@ def run_s4(ws: str, # workspace with fields.csv
            n_jobs: Count=None, # processes (all cores)
           ) -> Outcome: # its note says where the predictions are
     "The system of the 21st place: train, calibrate and predict with Puzzle-CAM, and average the networks."
+    check_start(ws, init, others, dest, sample)
     for n in filter(None, images.split(',')): family(ws, n.strip())
     models, tables, failed = [f'{name}-{a.strip()}' for a in archs.split(',')], [], with_masks(ws, n_jobs).failed
     target, wrong = workspace_of(others, n_jobs) if others else (ws, {})

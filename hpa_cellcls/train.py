@@ -389,10 +389,17 @@ def first_network(ws: str|Path, # workspace
     return load_model(folder if folder.exists() else existing(init, 'model'), tuple(channels))
 
 def check_start(ws: str|Path, # workspace
-                init: str, # as for `first_network`
+                init: str='', # as for `first_network`
+                others: str='', # folder of images or workspace to predict
+                dest: str='', # file that will be written
+                sample: str='', # sample submission
                ):
-    "Refuse a start that is not there, before anything is written."
+    "Refuse what is not there, before anything is written."
     if init not in ('', 'imagenet') and not (Path(ws)/'models'/init).exists(): existing(init, 'model or file of weights (--init)')
+    if others: existing(others, 'workspace or folder of images (--others)')
+    if sample: existing(sample, 'sample submission (--sample)')
+    near = next(p for p in (Path(dest).absolute()/'x').parents[1:] if p.exists())
+    if not near.is_dir(): raise UserError(f'--dest {dest}: {near.name} is a file, so nothing can be written below it; give another place.')
 
 # %% ../nbs/03_train_single.ipynb #c9eef266
 def _cells_to_learn(ws, s):
@@ -516,7 +523,7 @@ def _finish(book, record, warning):
 
 def _train(ws, name, s, device, threads, log, stop_after):
     "What `train` does; several processes share it, and the first one writes."
-    share_of(s['batch']), check_start(ws, s['init']), _cells_to_learn(ws, s), _remembering(s)
+    share_of(s['batch']), _cells_to_learn(ws, s), _remembering(s), check_start(ws, s['init'])
     device, folder = join(compute_device(device or None)), Path(ws)/'models'/name
     params = s | dict(cells=content(Path(ws)/'cells'/'manifest.json'))
     with in_turn(): record = Record(folder, 'train', params, defaults_of(train), folder/'model.json')
