@@ -2,7 +2,7 @@
 
     python .ci/malformed.py                    # everything
     python .ci/malformed.py --only train_cam   # the cases that have this text in their command line or in what is wrong
-    python .ci/malformed.py --dest table.csv   # where the table goes; --jobs 2 halves the time, --list only shows the cases, --times the slowest
+    python .ci/malformed.py --dest table.csv   # where the table goes; --jobs 2 halves the time, --list tries none, --times: the slowest
 
 Commands, groups of commands (`run S1`, `kaggle get`) and options are taken from `hpa_cellcls.cli` and from the signatures of the
 functions behind it, so a new command or option is tried without a change here; only a new required argument has to be given a value in
@@ -34,46 +34,54 @@ from pathlib import Path
 repository = Path(__file__).resolve().parent.parent
 place = Path(tempfile.mkdtemp(prefix='malformed-'))
 closed = 'http://127.0.0.1:9'
-os.environ |= dict(OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='', MPLBACKEND='agg', HOME=str(place), XDG_CACHE_HOME=str(place), TMPDIR=str(place),
-                   KAGGLE_USERNAME='nobody', KAGGLE_KEY='0'*32, COLUMNS='200') | {k: closed for p in ('http', 'https', 'all') for k in (f'{p}_proxy', f'{p}_proxy'.upper())}
+os.environ |= {k: str(place) for k in ('HOME', 'XDG_CACHE_HOME', 'TMPDIR')} | dict(KAGGLE_USERNAME='nobody', KAGGLE_KEY='0'*32)
+os.environ |= dict(OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='', MPLBACKEND='agg', COLUMNS='200')
+os.environ |= {k: closed for p in ('http', 'https', 'all') for k in (f'{p}_proxy', f'{p}_proxy'.upper())}
 for k in ('no_proxy', 'NO_PROXY', 'IN_TEST', 'WORLD_SIZE'): os.environ.pop(k, None)
 sys.path.insert(0, str(repository))
 
 # Values of required arguments, by name; a dict for one command goes before.
-given = dict(ws='ws', source='ws', folder='ws/data', model='single', models='image', predictions='single', dest='new', path='submission.csv',
-             truth='ws/data/truth/solution.csv', submission='submission.csv', table='atlas.csv', notebook='03_train_single.ipynb', kernel='zebra/quagga')
+given = dict(ws='ws', source='ws', folder='ws/data', model='single', models='image', predictions='single', dest='new',
+             path='submission.csv', truth='ws/data/truth/solution.csv', submission='submission.csv', table='atlas.csv',
+             notebook='03_train_single.ipynb', kernel='zebra/quagga')
 # Options that make a run small, so that one whose bad value is accepted soon ends.
-tiny = dict(epochs=1, more=1, try_epochs=1, steps=2, size=64, side=64, batch=16, n_jobs=1, threads=1, timeout=1, tries=1, repeats=1, folds='0', n=1, views='identity')
+tiny = dict(epochs=1, more=1, try_epochs=1, steps=2, size=64, side=64, batch=16, n_jobs=1, threads=1, timeout=1, tries=1, repeats=1, n=1,
+            folds='0', views='identity')
 # What single commands need besides.
 own = {
-    'synth': dict(n_fields=2, size=128), 'index': dict(ws='new', folds=2), 'segment': dict(ws='plain'), 'cut': dict(ws='masks'), 'shrink': dict(ws='plain'),
-    'train': dict(name='new'), 'pseudolabel': dict(models='single', name='new'), 'train_full': dict(name='new'), 'refine': dict(name='new'),
-    'ensemble': dict(predictions='single,cam', name='new'), 'train_images': dict(name='new'), 'predict_images': dict(name='new'),
-    'predict_cells_by_image': dict(name='new'), 'train_cam': dict(name='new', batch=4), 'calibrate_cam': dict(model='cam', scales='1'), 'predict_cam': dict(name='new'),
-    'predict': dict(name='new'), 'submit': dict(dest='new.csv'), 'report': dict(predictions='single', dest='new/index.html'),
-    'bench': dict(what='speed', only='cutting', size=.1),
+    'synth': dict(n_fields=2, size=128), 'index': dict(ws='new', folds=2), 'segment': dict(ws='plain'), 'cut': dict(ws='masks'),
+    'shrink': dict(ws='plain'), 'pseudolabel': dict(models='single', name='new'), 'ensemble': dict(predictions='single,cam', name='new'),
+    'train_cam': dict(name='new', batch=4), 'calibrate_cam': dict(model='cam', scales='1'), 'submit': dict(dest='new.csv'),
+    'report': dict(predictions='single', dest='new/index.html'), 'bench': dict(what='speed', only='cutting', size=.1),
     'kaggle publish': dict(folder='ws/models/single'), 'kaggle wheels': dict(ws='ws'), 'kaggle push': dict(dest='new', dry=True),
     'run S1': dict(ws='plain', name='new'), 'run S2': dict(ws='plain', name='new', sizes='64', lr=.01, decays='0'),
     'run S3': dict(ws='plain', name='new', archs='small', losses='bce', rates='.001', batches='4', init='', way='image'),
     'run S4': dict(ws='plain', name='new', batch=4), 'run best': dict(ws='plain', name='new')}
+own |= {k: dict(name='new') for k in ('train', 'train_full', 'refine', 'train_images', 'predict_images', 'predict_cells_by_image',
+                                      'predict_cam', 'predict')}
 # An option that counts only together with others.
+networks, elsewhere = dict(segmenter='dpn_unet'), dict(source='pictures', model='ws/models/single')
 along = {
-    ('segment', 'weights'): dict(segmenter='dpn_unet'), ('segment', 'scale_factor'): dict(segmenter='dpn_unet'), ('ensemble', 'truth'): dict(weights='found'),
-    ('ensemble', 'image_weight'): dict(images='image'), ('ensemble', 'image_how'): dict(images='image'), ('index', 'order'): dict(folder='pictures'),
-    ('predict', 'order'): dict(source='pictures', model='ws/models/single'), ('predict', 'ws'): dict(source='pictures', model='ws/models/single'),
-    ('predict', 'weights'): dict(segmenter='dpn_unet'), ('predict', 'scale_factor'): dict(segmenter='dpn_unet'), ('bench', 'systems'): dict(what='accuracy'), ('bench', 'regimes'): dict(what='accuracy', systems='copy'), ('bench', 'seeds'): dict(what='accuracy', systems='copy'),
-    ('bench', 'budget'): dict(what='accuracy', systems='copy'), ('bench', 'device'): dict(what='accuracy', systems='copy')}
-along |= {(s, k): dict(dest='new.csv') for s in ('run S2', 'run S3', 'run S4', 'predict_images') for k in ('sample',)}
+    ('segment', 'weights'): networks, ('segment', 'scale_factor'): networks, ('predict', 'weights'): networks,
+    ('predict', 'scale_factor'): networks, ('predict', 'order'): elsewhere, ('predict', 'ws'): elsewhere,
+    ('index', 'order'): dict(folder='pictures'), ('ensemble', 'truth'): dict(weights='found'),
+    ('ensemble', 'image_weight'): dict(images='image'), ('ensemble', 'image_how'): dict(images='image'),
+    ('bench', 'systems'): dict(what='accuracy')}
+along |= {('bench', k): dict(what='accuracy', systems='copy') for k in ('regimes', 'seeds', 'budget', 'device')}
+along |= {(s, 'sample'): dict(dest='new.csv') for s in ('run S2', 'run S3', 'run S4', 'predict_images')}
 # What is typed when the command is run as it should be, for its files; None where it cannot be run here.
-whole = {'download': dict(dry_run=True), 'demo': None, 'kaggle get': None, 'kaggle publish': None, 'kaggle wheels': None, 'kaggle watch': None}
+whole = {'download': dict(dry_run=True)} | dict.fromkeys(('demo', 'kaggle get', 'kaggle publish', 'kaggle wheels', 'kaggle watch'))
 # Text in which any word is right.
 free = {'dest', 'json', 'name', 'title', 'address', 'entries', 'ws'}
-# What is written, so it need not be there; `made` are workspaces.
-outputs, made = {'dest', 'json'}, {('index', 'ws'), ('predict', 'ws'), ('kaggle publish', 'ws'), ('kaggle wheels', 'ws'), ('kaggle watch', 'only'), ('kaggle get', 'ids')}
+# What is written, so it need not be there; `made` are workspaces, and patterns and ids that only the network can tell.
+outputs, made = {'dest', 'json'}, {('index', 'ws'), ('predict', 'ws'), ('kaggle publish', 'ws'), ('kaggle wheels', 'ws'),
+                                   ('kaggle watch', 'only'), ('kaggle get', 'ids')}
 # Further wrong values, by the name of the option, where it is text.
-further = dict(stop_after=('1.2.3h', '-1h', 'nan'), loss=('focal:gamma=x', 'focal:zebra=1'), classes=('99',), order=('red,green', 'red,red,green,blue'), scales=('1,0', '1,nan'),
-               channels=('red,zebra', 'red+'), views=('identity,zebra',), thresholds=('nan', '-1'), weights=('1,zebra', 'nan'), weight=('nan', '2'), folders=('train,zebra',),
-               options=('epochs',), datasets=('zebra/',), kernels=('zebra/',), losses=('bce;zebra',), rates=('nan',), decays=('0,nan',), batches=('0',), seeds=('0,zebra',))
+further = dict(
+    stop_after=('1.2.3h', '-1h', 'nan'), loss=('focal:gamma=x', 'focal:zebra=1'), losses=('bce;zebra',), rates=('nan',), decays=('0,nan',),
+    batches=('0',), seeds=('0,zebra',), classes=('99',), order=('red,green', 'red,red,green,blue'), channels=('red,zebra', 'red+'),
+    scales=('1,0', '1,nan'), views=('identity,zebra',), thresholds=('nan', '-1'), weights=('1,zebra', 'nan'), weight=('nan', '2'),
+    folders=('train,zebra',), options=('epochs',), datasets=('zebra/',), kernels=('zebra/',))
 # How the workspace is made; each line is tried again later, with its files damaged.
 builds = [l.split() for l in '''
 synth ws/data --n-fields=8 --size=256 --n-jobs=1
@@ -148,7 +156,8 @@ def leaves(cli):
     for name, module in cli.commands.items(): yield Leaf((name,), getattr(import_module(f'hpa_cellcls.{module}'), name))
     for group, about in cli.groups.items():
         members = next(a for a in about if isinstance(a, dict))
-        for name, (module, function) in members.items(): yield Leaf((group, name), getattr(import_module(f'hpa_cellcls.{module}'), function))
+        for name, (module, function) in members.items():
+            yield Leaf((group, name), getattr(import_module(f'hpa_cellcls.{module}'), function))
 
 def typed(leaf, change=None, without=()):
     "A command line that is right but for `change`."
@@ -158,8 +167,10 @@ def typed(leaf, change=None, without=()):
         elif k in tiny and not isinstance(p.default, str) and isinstance(tiny[k], int) == (leaf.declared[k][0] is int): values[k] = tiny[k]
         elif k in tiny and leaf.declared[k][0] is str and isinstance(tiny[k], str): values[k] = tiny[k]
     values |= {k: v for k, v in own.get(leaf.name, {}).items() if k in leaf.parameters} | (change or {})
-    if lacks := [k for k in leaf.required if values[k] is None]: sys.exit(f'{leaf.name}: give its required argument {lacks[0]!r} a value in `given` or `own`.')
-    options = [f'--{k.replace("_", "-")}' + ('' if v is True else f'={v}') for k, v in values.items() if k not in leaf.required and v is not None]
+    lacks = [k for k in leaf.required if values[k] is None]
+    if lacks: sys.exit(f'{leaf.name}: give its required argument {lacks[0]!r} a value in `given` or `own`.')
+    options = {k: v for k, v in values.items() if k not in leaf.required and v is not None}
+    options = [f'--{k.replace("_", "-")}' + ('' if v is True else f'={v}') for k, v in options.items()]
     return [*leaf.words, *(str(values[k]) for k in leaf.required if k not in without), *options]
 
 # ---------------------------------------------------------------- cases
@@ -199,7 +210,7 @@ def wrong_numbers(kind, checks, default, comment):
 
 def wrong_texts(leaf, k, checks, default):
     "Text that is no allowed text."
-    marks = [str(getattr(c, '__name__', '')) for c in checks] + [str(getattr(c, '__name__', '')) for d in checks for c in getattr(d, 'checks', ())]
+    marks = [str(getattr(c, '__name__', '')) for d in checks for c in (d, *getattr(d, 'checks', ()))]
     is_name, comment = any('name' in m for m in marks) or not checks and k == 'name' and leaf.words[0] != 'kaggle', leaf.comment[k]
     if is_name: yield from ('../../x', 'a/b', '.', '..')
     if k not in free and (leaf.name, k) not in made: yield 'no-such-thing' if is_name else 'zebra'
@@ -296,14 +307,16 @@ def spoil(path, how):
         path.unlink()
         return path.mkdir()
     noise = png() if suffix in texts else bytes((i*i*7 + i*31 + i//256) % 251 for i in range(3000))
-    path.write_bytes({'truncated': cut_off(data, suffix), 'empty': b'', 'a web page': page, 'noise': noise, 'of other content': stranger(suffix)}[how])
+    instead = {'truncated': cut_off(data, suffix), 'empty': b'', 'a web page': page, 'noise': noise, 'of other content': stranger(suffix)}
+    path.write_bytes(instead[how])
 
 def kind_of(path, home):
     "What files of one kind have in common: a record, a journal, a picture of its folder, or the name."
     path = Path(path)
     if path.name.endswith('.done.jsonl'): return 'journal'
     if path.suffix == '.json' and (home/path).with_suffix('.done.jsonl').exists(): return 'record'
-    if path.suffix in ('.png', '.jpg', '.tif', '.npz', '.parquet') and path.name not in ('history.png', 'told.parquet'): return f'{path.parent.name}{path.suffix}'
+    many = path.suffix in ('.png', '.jpg', '.tif', '.npz', '.parquet') and path.name not in ('history.png', 'told.parquet')
+    if many: return f'{path.parent.name}{path.suffix}'
     return re.sub(r'\d+', '0', path.name)
 
 def file_cases(command, args, reads, writes, known, home, thorough):
@@ -318,7 +331,8 @@ def file_cases(command, args, reads, writes, known, home, thorough):
         for how in ways:
             named = (Path(path).name, *[stem]*bool(re.search(r'\d{5}', stem)))
             yield Case(command, f'{path} is {how}', args, named, 'file', (path, how))
-    for folder, names in writes.items(): yield Case(command, f'{folder}/ is read-only', args, (folder.strip('.'), *names), 'file', (folder, 'read-only'))
+    for folder, names in writes.items():
+        yield Case(command, f'{folder}/ is read-only', args, (folder.strip('.'), *names), 'file', (folder, 'read-only'))
     if writes:
         for left in (0, 2**16): yield Case(command, f'{left} bytes are left on the disk', args, ('space', 'full'), 'file', ('', left))
 
@@ -351,7 +365,8 @@ def full_disk(home, left):
 
 def offline(event, args):
     "An audit hook: no call leaves the machine."
-    if event == 'socket.connect' and isinstance(args[1], tuple) and args[1][0] not in ('127.0.0.1', '::1', 'localhost'): raise OSError(errno.ENETUNREACH, 'no network here')
+    if event != 'socket.connect' or not isinstance(args[1], tuple) or args[1][0] in ('127.0.0.1', '::1', 'localhost'): return
+    raise OSError(errno.ENETUNREACH, 'no network here')
 
 def child(args, home, files, within, limit):
     "Be the command line, and end with its exit status; after so many seconds of processor time the kernel ends it."
@@ -423,7 +438,7 @@ class Sandbox:
                 s, is_dir = e.stat(follow_symlinks=False), e.is_dir(follow_symlinks=False)
                 out[e.path[self.root:]] = (s.st_mode, *[s.st_size, s.st_mtime_ns]*(not is_dir))
                 if is_dir: todo.append(Path(e.path))
-        return out
+        return out | {'.': (self.home.stat().st_mode,)}
 
     def changed(self, before=None):
         before, now = before or self.before, self.look()
@@ -464,12 +479,13 @@ def has_word(text, words):
     return any(re.search(rf'(?<![\w]){re.escape(w)}(?!\w)'.replace('_', '[-_]').replace(r'\-', '[-_]'), text, re.I) for w in words if w)
 
 def unknowable(case):
-    "May a damage pass without a word? Where a text table was cut off nobody can tell; a journal's damaged lines do not count; a disk may be just large enough."
+    """May a damage pass without a word? Where a text table was cut off nobody can tell; a journal's damaged lines do not count; a disk
+    may be just large enough."""
     path, how = case.damage or ('', '')
     if isinstance(how, int): return how > 0
     if case.command == 'index' and how == 'a directory': return True # a folder of images may have folders in it
     if path.endswith('.done.jsonl'): return case.command != 'check' or how in ('empty', 'truncated')
-    if case.command == 'predict' and path.startswith('ws/predictions/'): return True # parts of another name: taken if they are whole, else made
+    if case.command == 'predict' and path.startswith('ws/predictions/'): return True # parts of another name, taken if they are whole
     return how == 'truncated' and path.endswith(('.csv', '.tsv')) and Path(path).name not in ('trained_on.csv', 'judged.csv')
 
 def judged(case, status, out, err, changed, mended):
@@ -487,7 +503,8 @@ def judged(case, status, out, err, changed, mended):
         elif len(lines[0]) > 600: bad.append('a sentence of more than 600 characters')
         if re.search(r'\.\w{8}\.tmp\b', err): bad.append('shows a temporary name')
         if lines and not has_word(lines[-1], case.names): bad.append(f'does not name {next(filter(None, case.names))}')
-    if status == 1 and case.kind == 'file' and not unknowable(case) and not has_word(out + err, case.names): bad.append(f'does not name {case.names[0]}')
+    if status == 1 and case.kind == 'file' and not unknowable(case) and not has_word(out + err, case.names):
+        bad.append(f'does not name {case.names[0]}')
     if case.kind == 'option' and changed: bad.append(f'wrote {changed[0]}' + f' and {len(changed) - 1} more'*(len(changed) > 1))
     if any(re.search(r'/\.[^/]*\.tmp$', f'/{c}') for c in changed) or 'left behind' in err: bad.append('left a temporary file')
     return '; '.join(bad)
@@ -518,7 +535,8 @@ def pictures(home):
     import cv2, numpy as np, tifffile
     for d in ('pictures', 'stacks'): (home/d).mkdir()
     for i in range(4):
-        planes = {c: cv2.imread(str(home/f'ws/data/train/s0_{i:05d}_{c}.png'), cv2.IMREAD_GRAYSCALE) for c in ('red', 'green', 'blue', 'yellow')}
+        files = {c: home/f'ws/data/train/s0_{i:05d}_{c}.png' for c in ('red', 'green', 'blue', 'yellow')}
+        planes = {c: cv2.imread(str(f), cv2.IMREAD_GRAYSCALE) for c, f in files.items()}
         for c, x in planes.items(): cv2.imwrite(str(home/f'pictures/s0_{i:05d}_{c}.{"tif" if i % 2 else "jpg"}'), x)
         tifffile.imwrite(home/f'stacks/s0_{i:05d}.tif', np.stack([*planes.values()]), photometric='minisblack')
 
@@ -531,12 +549,15 @@ def build(box):
         if args[0] == 'index': shutil.copytree(home/'ws', home/'plain')
         if args[0] == 'segment': shutil.copytree(home/'ws', home/'masks')
     pictures(home)
-    (home/'scores.json').write_text(json.dumps(dict(mAP=.5, AP=dict(Cytosol=.5), n_gt=dict(Cytosol=3), curves=dict(Cytosol=[[0, 1], [1, .5]]))))
+    scores = dict(mAP=.5, AP=dict(Cytosol=.5), n_gt=dict(Cytosol=3), curves=dict(Cytosol=[[0, 1], [1, .5]]))
+    (home/'scores.json').write_text(json.dumps(scores))
     rows = list(csv.reader(open(home/'submission.csv', newline='')))
-    with open(home/'sample_submission.csv', 'w', newline='') as f: csv.writer(f).writerows([rows[0], *([*r[:3], '0 1 eNoLCAgIMAEABJkBdQ=='] for r in rows[1:])])
+    with open(home/'sample_submission.csv', 'w', newline='') as f:
+        csv.writer(f).writerows([rows[0], *([*r[:3], '0 1 eNoLCAgIMAEABJkBdQ=='] for r in rows[1:])])
     (home/'true.csv').write_text((home/'ws/data/truth/cells.csv').read_text().replace('ID,cell', 'id,number'))
     address = 'http://images.proteinatlas.org/{0}/{0}_A1_{0}_'
-    (home/'atlas.csv').write_text('Image,Label,Cellline,in_trainset\n' + ''.join(f'{address.format(i)},{l},HeLa,False\n' for i, l in enumerate(('Nucleoplasm', 'Cytosol', 'Mitochondria'))))
+    rows = [f'{address.format(i)},{l},HeLa,False\n' for i, l in enumerate(('Nucleoplasm', 'Cytosol', 'Mitochondria'))]
+    (home/'atlas.csv').write_text('Image,Label,Cellline,in_trainset\n' + ''.join(rows))
     (home/'genes.tsv').write_text('Gene\tMain location\nENSG00000000003\tCytosol\nENSG00000000457\tNucleoplasm\n')
     shutil.copy2(repository/'nbs'/'03_train_single.ipynb', home)
     box.keep()
@@ -552,7 +573,9 @@ def cases_of_files(found, box, only, notes, thorough):
         except (OSError, AttributeError) as e: return notes.append(f'damaged files: {e}')
         changed = box.changed()
         writes = {}
-        for c in (c for c in changed if not c.endswith('.lock')):
+        for c in changed:
+            grows = c.endswith('.done.jsonl') and (box.template/c).exists() # which a read-only folder allows
+            if c == '.' or c.endswith('.lock') or grows: continue
             folder = next(p for p in Path(c).parents if (box.template/p).is_dir())
             writes.setdefault(folder.as_posix(), []).append(Path(c).relative_to(folder).parts[0])
         box.restore()
@@ -572,7 +595,8 @@ def possible(box, notes):
     locked = place/'locked'
     locked.write_text('')
     locked.chmod(0)
-    unreadable, full = attempt(obey, lambda: not os.access(locked, os.R_OK, effective_ids=True)), attempt(partial(full_disk, box.home, 0), lambda: True)
+    unreadable = attempt(obey, lambda: not os.access(locked, os.R_OK, effective_ids=True))
+    full = attempt(partial(full_disk, box.home, 0), lambda: True)
     if not unreadable: notes.append('unreadable files and read-only folders: this user may read and write everything')
     if not full: notes.append('a full disk: no right to mount a small one')
     return lambda c: not c.damage or (full if not c.damage[0] else unreadable or c.damage[1] not in ('unreadable', 'read-only'))
@@ -616,7 +640,7 @@ def main():
     parser.add_argument('--dest', help='the table as CSV')
     parser.add_argument('--jobs', type=int, default=1, help='processes')
     parser.add_argument('--list', action='store_true', help='show the cases, try none')
-    parser.add_argument('--all', action='store_true', help='damage every kind of file in every way for every command, not only for the first')
+    parser.add_argument('--all', action='store_true', help='damage every kind of file in every way for every command')
     parser.add_argument('--times', action='store_true', help='say which cases took longest')
     given_args = parser.parse_args()
     from hpa_cellcls import cli
@@ -643,12 +667,12 @@ def told(cases, ends, notes, given_args):
         with open(given_args.dest, 'w', newline='', encoding='utf-8') as f:
             out = csv.writer(f, lineterminator='\n')
             out.writerow(['command', 'kind', 'wrong', 'line', 'status', 'bad', 'said'])
-            for c, (status, said, bad, _) in zip(cases, ends): out.writerow([c.command, c.kind, c.wrong, shown(c.args), '' if status is None else status, bad, said])
+            for c, (status, said, bad, _) in zip(cases, ends): out.writerow([c.command, c.kind, c.wrong, shown(c.args), status, bad, said])
     total, good = Counter(c.command for c in cases), Counter(c.command for c, e in zip(cases, ends) if not e[2])
     for name in total:
         print(f'{name:24} {total[name]:5} cases {good[name]:5} good')
         for c, (status, said, bad, _) in zip(cases, ends):
-            if c.command == name and bad: print(f'    {bad}\n        {c.wrong}: {shown(c.args)}\n        {"" if status is None else status}: {said[-240:]}')
+            if c.command == name and bad: print(f'    {bad}\n        {c.wrong}: {shown(c.args)}\n        {status}: {said[-240:]}')
     for n in notes: print(f'skipped: {n}')
     print(f'{len(cases)} malformed inputs, {sum(good.values())} good, {len(cases) - sum(good.values())} bad')
     if given_args.times:
