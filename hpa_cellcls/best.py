@@ -14,7 +14,7 @@ from .crops import cut, rim
 from .inference import predict
 from .segmentation import with_masks
 from .models import Arch
-from .options import Annotated, Count, Device, Folds, Literal, Name, Part, Range, Share, Sides, Whole, command
+from .options import Annotated, Count, Device, Folds, Literal, Name, Range, Share, ShareBelowOne, Sides, Whole, command
 from .stage import Outcome
 from .train import check_start, least_nucleus, train
 
@@ -37,7 +37,7 @@ def run_best(ws: str, # workspace with fields.csv
              init: str='', # begin with: nothing, imagenet, a model, a published checkpoint
              epochs: Count=12, # how often the cells are seen
              sizes: Sides='', # sides of the crops one after another, as for `train` (see `growing`)
-             revise: Part=.5, # share of the epochs after which copied labels are wholly revised; 0 never
+             revise: ShareBelowOne=.5, # share of the epochs after which copied labels are wholly revised; 0 never
              nucleus: Share=least_nucleus, # learn from no cell at the border that keeps less than this share of a usual nucleus
              fold: Folds='', # folds to judge by, from which nothing is learned; empty for none
              alone: bool=False, # predict each cell by itself

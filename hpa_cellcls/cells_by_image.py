@@ -21,7 +21,7 @@ from .inference import workspace_of
 from .labels import classes
 from .models import Network, is_arch, compute_device, computing
 from .losses import named_loss
-from .options import Annotated, Count, Device, Fraction, Literal, Name, Range, Several, Whole, command, defaults_of
+from .options import Annotated, Count, Device, Fraction, Literal, Name, Place, Range, Several, Whole, command, defaults_of
 from .stage import Outcome, UserError, run_stage
 from .submission import prediction_columns, probability_columns, submit, write_predictions
 from .train import check_start
@@ -270,7 +270,7 @@ def run_s3(ws: str, # workspace with fields.csv
            views: Views='identity,horizontal,vertical,0.8,1.2', # at inference
            weights: Weights='found', # of the networks: found, equal if empty, or numbers
            windows: Literal['auto', 'always', 'never']='auto', # in a field: auto, always, never
-           dest: str='', # a submission, when it is wanted
+           dest: Place='', # a submission, when it is wanted
            sample: str='', # its sample_submission.csv
            seed: Whole=0, # of everything random
            n_jobs: Count=None, # processes that shrink and segment (all cores)
@@ -278,7 +278,7 @@ def run_s3(ws: str, # workspace with fields.csv
            threads: Count=1, # of the processor; see `train_images`
           ) -> Outcome: # its note says how well the judged fields are told
     "The image-level system of the 46th place: train on fields, predict single cells."
-    check_start(ws, init, others, dest, sample)
+    check_start(ws, init, others, sample)
     s = dict(channels=channels, size=size, head=head, init=init, epochs=epochs, fraction=fraction, normalise=normalise, seed=seed, **published_settings)
     names, notes, failed = [], [], {}
     for arch, own in _each(archs, losses, rates, batches).items():

@@ -9,7 +9,6 @@ __all__ = ['combined', 'best_weights', 'lifted', 'partner_rows', 'learned_from',
            'read_part', 'ensemble']
 
 # %% ../nbs/09_ensemble.ipynb #a9693432
-import json
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, pandas as pd

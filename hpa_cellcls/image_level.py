@@ -34,7 +34,7 @@ from .losses import LossName, named_loss
 from .models import Arch, compute_device, computing, load_model, to_device
 from .score import best_thresholds, decide, f1, fit_thresholds, mean_ap, ratio_thresholds
 from .segmentation import with_masks
-from .options import (Amount, Annotated, Count, Device, Duration, Folds, Fraction, Literal, Log, Name, Part, Positive, Range, Several, Sides, Thresholds,
+from .options import (Amount, Annotated, Count, Device, Duration, Folds, Fraction, Literal, Log, Name, Place, Positive, Range, Several, ShareBelowOne, Sides, Thresholds,
                                  Whole, checked, command, defaults_of, seconds)
 from .stage import Outcome, Record, UserError, as_recorded, content, existing, fingerprint, read_table, run_stage, write_table
 from .store import CellStore, write_manifest, write_shard
@@ -306,7 +306,7 @@ def train_images(ws: str, # workspace with fields.csv
                  size: FieldSize=512, # side of the fields
                  arch: Arch='small', # network: small, or any of timm's, such as efficientnet_b0
                  head: Literal['concat', 'stages', 'timm']='concat', # concat (average and maximum), stages (features of several resolutions), timm (its own)
-                 dropout: Part=.5, # in the head
+                 dropout: ShareBelowOne=.5, # in the head
                  init: str='', # begin with: nothing, imagenet, a model
                  epochs: Count=16, # how often the fields are seen
                  lr: Positive=.005, # highest learning rate
@@ -318,12 +318,12 @@ def train_images(ws: str, # workspace with fields.csv
                  balance: Literal['equal', 'plan']='equal', # equal, or plan (each field as often as its weight says)
                  sizes: Sides='', # sides one after another, such as 128,256,512 (size all the time)
                  recipe: Literal['turns', 'published']='turns', # of augmentation: turns (as for cells), published (as the 46th)
-                 scale: Part=.2, # augmentation: up to so much larger or smaller
+                 scale: ShareBelowOne=.2, # augmentation: up to so much larger or smaller
                  angle: Annotated[float, Range(0, 180)]=180, # augmentation: turned by up to so many degrees
-                 brightness: Part=.2, # augmentation: change of brightness
+                 brightness: ShareBelowOne=.2, # augmentation: change of brightness
                  normalise: Literal['own', 'published']='own', # mean and spread of the pixels: own, published (as the 46th)
                  wd: Amount=.05, # weight decay
-                 ema: Part=0, # average the weights with this decay, such as .999; 0 does not
+                 ema: ShareBelowOne=0, # average the weights with this decay, such as .999; 0 does not
                  clip: Amount=0, # largest norm of the gradient; 0 does not clip
                  accumulate: Count=1, # batches before a step
                  keep: Literal['mAP', 'F1', 'loss', 'last']='mAP', # which network is kept: of the best mAP, the best F1, the lowest loss, or the last
@@ -661,7 +661,7 @@ def predict_images(ws: str, # workspace with fields.csv
                    join: Literal['max', 'mean']='max', # over the tiles: max or mean
                    weights: Weights='', # of the names: equal if empty, found (on judged fields), or numbers
                    thresholds: Thresholds='soft', # soft, best, ratio, or a number
-                   dest: str='', # the file of labels, Id,Predicted (WS/predictions/NAME.labels.csv)
+                   dest: Place='', # the file of labels, Id,Predicted (WS/predictions/NAME.labels.csv)
                    sample: str='', # sample submission, whose fields and order are kept
                    trained_in: str='', # workspace with the models (WS)
                    batch: Count=16, # fields at once
@@ -670,7 +670,7 @@ def predict_images(ws: str, # workspace with fields.csv
                    progress: bool=True, # a progress bar, unless it is switched off
                   ) -> Outcome: # its note says where the files are
     "Predict the labels of whole fields, into WS/predictions."
-    check_start(ws, dest=dest, sample=sample)
+    check_start(ws, sample=sample)
     name, device, home = name or models.replace(',', '+'), compute_device(device or None), trained_in or ws
     members = load_members(home, models, weights, device)
     parse_views(views), join_tiles(torch.zeros(1, 1), 1, join)
@@ -736,7 +736,7 @@ def run_s2(ws: str, # workspace with fields.csv
            views: Views='eight', # at inference
            way: Literal['image', 'field', 'crop', 'none']='image', # to single cells: image (all cells as their field), field, crop, or none
            thresholds: Thresholds='soft', # soft, best, ratio, or a number
-           dest: str='', # the file of labels, Id,Predicted
+           dest: Place='', # the file of labels, Id,Predicted
            sample: str='', # sample submission, whose fields and order are kept
            seed: Whole=0, # of everything random
            n_jobs: Count=None, # processes that shrink and segment (all cores)
@@ -744,7 +744,7 @@ def run_s2(ws: str, # workspace with fields.csv
            threads: Count=1, # of the processor; see `train_images`
           ) -> Outcome: # its note says how well the judged fields are told
     "The image-level workflow of 2018: find settings, train folds, predict labels."
-    read_fields(ws), check_start(ws, init, others, dest, sample)
+    read_fields(ws), check_start(ws, init, others, sample)
     s = dict(channels=channels, size=size, sizes=sizes, arch=arch, head=head, init=init, loss=loss, schedule=schedule, fraction=fraction, batch=batch, seed=seed)
     with using_threads(threads):
         s |= _found(ws, name, s, lr, decays, try_epochs, folds, n_jobs, device) | dict(epochs=epochs, keep='F1')

@@ -27,7 +27,7 @@ from .atlas import Fetcher
 from .data import composite, index, read_fields, read_field, read_masks
 from .data import _one_channel
 from .options import Place, Count, Fraction, Positive, checked, command
-from .stage import Outcome, Record, UserError, existing, read_json, read_table, run_stage, write_bytes, write_text
+from .stage import Outcome, Record, UserError, existing, read_json, read_table, run_stage, write_text
 from .store import CellStore, Shard, split
 
 # %% ../nbs/12_kaggle.ipynb #4b80cd01
@@ -158,7 +158,7 @@ def _get_group(item):
     return dict(files=[_get_file(api, name, f, size, dest) for f, size in files.items()])
 
 @command
-def get(dest: str, # folder for the files; `index` reads it
+def get(dest: Place, # folder for the files; `index` reads it
         name: str=competition, # of the competition
         fraction: Fraction=1., # share of the fields
         ids: str='', # these fields only: ids separated by commas, or a file with one a line

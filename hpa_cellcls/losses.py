@@ -199,14 +199,17 @@ def named_loss(text: str, # a name of `losses`, with options as in `focal:gamma=
     if text == 'mixed':
         rare = [k in (1, 11) for k in range(len(classes))]
         return make_loss('alpha_gamma', alpha=[.25 if r else .5 for r in rare], gamma=[1.5 if r else 0. for r in rare])
-    try:
-        pairs = [o.split('=') for o in rest.split(',') if o.strip()]
-        options = {k.strip(): float(v) for k, v in pairs}
-    except ValueError: options = dict(unreadable=math.nan)
-    if not all(map(math.isfinite, options.values())): raise UserError(f'--loss {text}: its options cannot be read; write them as in focal:gamma=1.')
+    options = _options_of(rest)
+    if options is None: raise UserError(f'--loss {text}: its options cannot be read; write them as in focal:gamma=1.')
     try: loss = make_loss(name, **options)
     except UserError as e: raise UserError(f'--loss {e}') from None
-    if loss.needs_field: raise UserError(f'--loss {text}: needs the field of every cell, which no training of this command line gives; take another, such as bce.')
+    if loss.needs_field: raise UserError(f'--loss {text}: needs the field of every cell, which no training here gives; take another, such as bce.')
     return loss
+
+def _options_of(text):
+    "Options such as `gamma=1,alpha=.5` as numbers; `None` if they are no such."
+    try: options = {k.strip(): float(v) for k, v in (o.split('=') for o in text.split(',') if o.strip())}
+    except ValueError: return None
+    return options if all(map(math.isfinite, options.values())) else None
 
 LossName = Annotated[str, named_loss]

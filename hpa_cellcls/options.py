@@ -6,8 +6,9 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/options.html.md"""
 
 # %% auto #0
 __all__ = ['Count', 'Whole', 'Share', 'Positive', 'Amount', 'Name', 'Names', 'Place', 'Device', 'Duration', 'Thresholds', 'Folds',
-           'Sides', 'Part', 'Fraction', 'Log', 'Range', 'is_name', 'seconds', 'is_place', 'is_threshold', 'is_device',
-           'Several', 'declared', 'checked', 'allowed', 'option_name', 'command', 'defaults_of', 'parser_of', 'typed']
+           'Sides', 'ShareBelowOne', 'Fraction', 'Log', 'Range', 'is_name', 'seconds', 'is_place', 'is_threshold',
+           'is_device', 'Several', 'declared', 'allowed', 'checked', 'option_name', 'command', 'defaults_of',
+           'parser_of', 'typed']
 
 # %% ../nbs/00f_options.ipynb #8ea17780
 import argparse, difflib, inspect, math, re, typing
@@ -53,8 +54,10 @@ def seconds(text: str, # 11h, 90m, 45s, or nothing
 
 def is_place(text: str, # a folder or file
             ):
-    "A path that is to be written must be named."
+    "A path that will be written is named, and no file stands in its way."
     if not text.strip(): raise ValueError('must not be empty; write . for this folder')
+    near = next(p for p in Path(text).absolute().parents if p.exists())
+    if not near.is_dir(): raise ValueError(f'cannot be written, since {near.name} is a file')
 
 def is_threshold(text: str, # best, soft, ratio, or a number
                 ):
@@ -118,7 +121,7 @@ Duration = Annotated[str, seconds]
 Thresholds = Annotated[str, is_threshold]
 Folds = Annotated[str, Several(int, Range(0), once=True)]
 Sides = Annotated[str, Several(int, Range(16, 4096))]
-Part = Annotated[float, Range(0, below=1)]
+ShareBelowOne = Annotated[float, Range(0, below=1)]
 Fraction = Annotated[float, Range(above=0, most=1)]
 Log = Literal['', 'tensorboard', 'wandb']
 
@@ -134,6 +137,14 @@ def declared(annotation, # of a parameter
         return type(choices[0]), choices, ()
     return annotation if annotation in _kinds else None, (), ()
 
+def allowed(annotation, # of a parameter
+           ) -> str: # such as `at least 1`; nothing if anything of its kind is
+    "What is allowed, in words, for help and documentation."
+    _, choices, checks = declared(annotation)
+    if choices: return ', '.join(str(c) or '(nothing)' for c in choices)
+    return ', '.join(repr(c) for c in checks if isinstance(c, (Range, Several)))
+
+# %% ../nbs/00f_options.ipynb #01a36de8
 def checked(name: str, # of the parameter
             annotation, # of the parameter
             value, # given
@@ -145,19 +156,12 @@ def checked(name: str, # of the parameter
     given = '(empty)' if isinstance(value, str) and not value else value
     try:
         value = _as_kind(value, kind)
-        if value == '' and default is inspect.Parameter.empty: raise ValueError('must not be empty')
+        if value == '' and not choices and not checks and default not in ('', None): raise ValueError('must not be empty')
         if choices and value not in choices: raise ValueError(f'is unknown; there are {", ".join(map(str, choices))}')
         for check in checks: check(value)
     except ValueError as e:
         raise UserError(f'{option_name(name)} {given}: {e}.') from None
     return value
-
-def allowed(annotation, # of a parameter
-           ) -> str: # such as `at least 1`; nothing if anything of its kind is
-    "What is allowed, in words, for help and documentation."
-    _, choices, checks = declared(annotation)
-    if choices: return ', '.join(str(c) or '(nothing)' for c in choices)
-    return ', '.join(repr(c) for c in checks if isinstance(c, (Range, Several)))
 
 def option_name(parameter: str, # as Python has it
                ) -> str: # as it is typed

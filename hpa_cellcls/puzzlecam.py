@@ -34,7 +34,7 @@ from .models import (Arch, is_arch, _as_map, _bare, _body, _card, _create, _othe
                                 to_device)
 from .score import mean_ap
 from .segmentation import with_masks
-from .options import (Amount, Annotated, Count, Device, Duration, Folds, Literal, Name, Part, Positive, Range, Several, Share, Whole, command,
+from .options import (Amount, Annotated, Count, Device, Duration, Folds, Literal, Name, Place, Positive, Range, Several, Share, ShareBelowOne, Whole, command,
                                  defaults_of, seconds)
 from .stage import Outcome, Record, UserError, as_recorded, content, existing, fingerprint, read_table, run_stage, write_bytes, write_table, write_text
 from .store import CellStore, write_manifest, write_shard
@@ -336,11 +336,11 @@ def train_cam(ws: str, # workspace with fields.csv
               schedule: Literal['one-cycle', 'head-first', 'published', 'adam', 'poly']='one-cycle', # one-cycle, head-first, published, or S4's: adam, poly
               batch: Count=8, # fields a batch
               fold: Folds='0', # folds to judge by; empty to learn from all
-              scale: Part=0, # augmentation: up to so much larger or smaller
+              scale: ShareBelowOne=0, # augmentation: up to so much larger or smaller
               angle: Annotated[float, Range(0, 180)]=0, # augmentation: turned by up to so many degrees, besides quarter turns
-              brightness: Part=.1, # augmentation: typical change of a channel
+              brightness: ShareBelowOne=.1, # augmentation: typical change of a channel
               wd: Amount=None, # weight decay (.05; 0 with adam, 1e-4 with poly)
-              ema: Part=0, # average the weights with this decay; 0 does not
+              ema: ShareBelowOne=0, # average the weights with this decay; 0 does not
               clip: Amount=0, # largest norm of the gradient; 0 does not clip
               accumulate: Count=1, # batches before a step (S4: 3)
               keep: Literal['mAP', 'loss', 'last']='mAP', # which network is kept: of the best mAP, the lowest loss, or the last
@@ -801,14 +801,14 @@ def run_s4(ws: str, # workspace with fields.csv
            mapping: Literal['both', 'sigmoid', 'booster', 'pooled']='both', # both, sigmoid (A), booster (B), pooled
            images: Annotated[str, Several(str, once=True)]='', # models of `train_images` to add, separated by commas
            images_share: Share=.4, # of them
-           dest: str='', # a submission, when it is wanted
+           dest: Place='', # a submission, when it is wanted
            sample: str='', # its sample_submission.csv
            seed: Whole=0, # of everything random
            device: Device='', # cpu, cuda, mps (the fastest that is there)
            n_jobs: Count=None, # processes (all cores)
           ) -> Outcome: # its note says where the predictions are
     "The system of the 21st place: train, calibrate and predict with Puzzle-CAM, and average the networks."
-    check_start(ws, init, others, dest, sample)
+    check_start(ws, init, others, sample)
     for n in filter(None, images.split(',')): family(ws, n.strip())
     models, tables, failed = [f'{name}-{a.strip()}' for a in archs.split(',')], [], with_masks(ws, n_jobs).failed
     target, wrong = workspace_of(others, n_jobs) if others else (ws, {})

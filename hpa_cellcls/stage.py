@@ -10,7 +10,7 @@ __all__ = ['UserError', 'existing', 'whole_file', 'write_bytes', 'write_text', '
            'Inputs', 'about_disk', 'Outcome', 'bar_of', 'run_stage', 'check']
 
 # %% ../nbs/00c_stage.ipynb #aae80eb7
-import json, os, re, sys, tempfile, traceback
+import errno, json, os, re, sys, tempfile, traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -102,6 +102,8 @@ def read_table(path: str|Path, # CSV
     try: table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (ValueError, OSError) as e:
         raise UserError(f'{path}: cannot be read as CSV ({str(e).splitlines()[0]}); save it again as CSV.') from None
+    if len(short := table.index[table.isna().any(axis=1)]):
+        raise UserError(f'{path}, line {short[0] + 2}: has fewer values than there are columns; the file was cut off, so fetch it or make it again.')
     if lacks := [c for c in (*columns, *numbers) if c not in table]:
         raise UserError(f'{path}: is no {what}; it has no column {lacks[0]} (but {", ".join(map(str, table.columns[:6]))}).')
     for column, kind in numbers.items():
@@ -209,17 +211,20 @@ def allow(self: Record,
           known: dict, # what is recorded: parameters, or `None`
          ):
     "Refuse to mix: parameters that differ, the folder of another stage, a file that no record knows."
-    if known is None:
-        if other := self.others(): raise UserError(f'{self.folder}: holds what `{other[0]}` made; give another name or folder to `{self.stage}`.')
-        if self.output and Path(self.output).exists() and not self.journal.exists():
+    if not self.begun():
+        if other := self.others():
+            raise UserError(f'{self.folder}: holds what `{other[0]}` made; give another name or folder to `{self.stage}`.')
+        if known is None and self.output and Path(self.output).exists():
             raise UserError(f'{self.output}: is there, but was not made by `{self.stage}`; give another name, or move it away.')
-        if self.entries(): raise UserError(f'{self.file}: is missing beside {self.journal.name}; copy it again, or delete the folder {self.folder}.')
         return
+    if known is None:
+        raise UserError(f'{self.file}: is missing beside {self.journal.name}; copy it again, or delete the folder {self.folder}.')
     before = {k: v for k,v in self.defaults.items() if k in self.params} | known
     keys = [k for k in {**before, **self.params} if before.get(k) != self.params.get(k)]
-    if not keys or not self.begun(): return
+    if not keys: return
     differ = ', '.join(f'{k}={before.get(k)!r} (now {self.params.get(k)!r})' for k in keys)
-    raise UserError(f'{self.folder}: was made by `{self.stage}` with {differ}; use the same parameters, give another name or folder, or delete this one.')
+    raise UserError(f'{self.folder}: was made by `{self.stage}` with {differ}; '
+                    'use the same parameters, give another name or folder, or delete this one.')
 
 @patch
 def begun(self: Record) -> bool: # is there anything to lose?
@@ -244,13 +249,14 @@ def held(self: Record,
         return
     self.folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(self.folder/f'.{self.stage}.lock', timeout=0):
+        with FileLock(self.folder/'.lock', timeout=0):
             known = self.known()
             self.allow(known)
-            if known != self.params: write_text(self.file, json.dumps(dict(stage=self.stage, format=_format, params=self.params), indent=1) + '\n')
+            about = dict(stage=self.stage, format=_format, params=self.params)
+            if known != self.params: write_text(self.file, json.dumps(about, indent=1) + '\n')
             yield self
     except Timeout:
-        raise UserError(f'{self.folder}: another run of `{self.stage}` is at work there; wait until it ends, or give another name or folder.') from None
+        raise UserError(f'{self.folder}: another run is at work there; wait until it ends, or give another name or folder.') from None
 
 # %% ../nbs/00c_stage.ipynb #a06e621b
 def digest(path: str|Path, # a file
@@ -289,6 +295,7 @@ def damaged(self: Record,
             if bad := damage(self.folder/name, size, sum256, deep): out.setdefault(key, bad)
     return out
 
+# %% ../nbs/00c_stage.ipynb #c69635d6
 def as_recorded(path: str|Path, # file that a command made
                 what: str='file', # what it should be, for the message
                ) -> Path: # the same path
@@ -365,7 +372,8 @@ def about_disk(error: OSError, # what the system says
                place: str|Path='the disk', # where, if the error does not name a file
               ) -> str: # a sentence
     "What is wrong with a file or a disk, in a sentence."
-    return f'{error.filename or place}: {error.strerror or error}; give another place, or make room there.'
+    advice = {errno.ENOSPC: 'make room there, or give another place', errno.EACCES: 'allow it, or give another place'}
+    return f'{error.filename or place}: {error.strerror or error}; {advice.get(error.errno, "give another place")}.'
 
 # %% ../nbs/00c_stage.ipynb #cc493587
 @dataclass
@@ -417,6 +425,24 @@ def _ended(bar):
     yield from bar
     print()
 
+# %% ../nbs/00c_stage.ipynb #1035d35b
+def _finished(record, made_of):
+    "Results of the items that are finished, whole, and made of what is there now; what killed runs left is swept."
+    entries, broken = record.entries(), record.damaged()
+    sweep(*{record.folder, *((record.folder/name).parent for e in entries.values() for name in e['files'])})
+    def holds(k): return k in entries and k not in broken and (made_of[k] is None or made_of[k].same(entries[k]))
+    done = [k for k in made_of if holds(k)]
+    for k in done:
+        if made_of[k] and made_of[k].mark != entries[k]['stamp']: # touched or copied: not to be read wholly at every start
+            record.add(k, entries[k]['result'], entries[k]['files'], {f: entries[k].get(f) for f in ('content', 'inputs')} | dict(stamp=made_of[k].mark))
+    return {k: entries[k]['result'] for k in done}
+
+def _list_failed(record, failed):
+    "Keep the failures of this run beside the output, and no list when there are none."
+    path = record.folder/f'{record.stage}.failed.csv'
+    if failed: write_table(path, pd.DataFrame([dict(id=k, error=e) for k,(e, _) in failed.items()]))
+    else: path.unlink(missing_ok=True)
+
 # %% ../nbs/00c_stage.ipynb #1796a871
 def run_stage(fn: callable, # one item -> a small dict; files it wrote under the key `files`
               items: dict, # id -> what `fn` gets
@@ -447,45 +473,13 @@ def run_stage(fn: callable, # one item -> a small dict; files it wrote under the
         _list_failed(record, failed)
     return Outcome(stage, {k: done[k] for k in items if k in done}, {k: failed[k] for k in items if k in failed}, skipped)
 
-def _finished(record, made_of):
-    "Results of the items that are finished, whole, and made of what is there now; what killed runs left is swept."
-    entries, broken = record.entries(), record.damaged()
-    sweep(*{record.folder, *((record.folder/name).parent for e in entries.values() for name in e['files'])})
-    def holds(k): return k in entries and k not in broken and (made_of[k] is None or made_of[k].same(entries[k]))
-    done = [k for k in made_of if holds(k)]
-    for k in done:
-        if made_of[k] and made_of[k].mark != entries[k]['stamp']: # touched or copied: not to be read wholly at every start
-            record.add(k, entries[k]['result'], entries[k]['files'], {f: entries[k].get(f) for f in ('content', 'inputs')} | dict(stamp=made_of[k].mark))
-    return {k: entries[k]['result'] for k in done}
-
-def _list_failed(record, failed):
-    "Keep the failures of this run beside the output, and no list when there are none."
-    path = record.folder/f'{record.stage}.failed.csv'
-    if failed: write_table(path, pd.DataFrame([dict(id=k, error=e) for k,(e, _) in failed.items()]))
-    else: path.unlink(missing_ok=True)
-
-# %% ../nbs/00c_stage.ipynb #888a225b
-def check(ws: str, # workspace or any folder with the output of stages
-          deep: bool=False, # read all inputs too, such as images: is every result made of what is there now?
-         ) -> Outcome: # a failure for every field with a damaged file
-    "Verify the checksums of everything that the stages wrote below a folder."
-    folder = existing(ws, 'folder')
-    records, lists = sorted(folder.rglob('*.done.jsonl')), sorted(folder.rglob('manifest.json'))
-    if not records + lists: raise UserError(f'{ws}: holds no output of a stage (no *.done.jsonl, no manifest.json); give the folder of a workspace.')
-    good, bad = {}, {}
-    for f in records:
-        try: rec = Record(f.parent, f.name.removesuffix('.done.jsonl'))
-        except UserError as e: bad[f'record {f}'] = str(e), ''
-        else: _check_record(rec, deep, good, bad)
-    for f in lists: _check_shards(f, good, bad)
-    return Outcome('check', good, bad)
-
+# %% ../nbs/00c_stage.ipynb #181714c7
 def _check_record(rec, deep, good, bad):
     "All finished items of one record."
-    if lost := _unreadable(rec.journal): bad[f'record {rec.journal}'] = f'{rec.journal}: {lost} of its lines are damaged; run `{rec.stage}` again.', ''
-    wrong = {k: _mend(v, f'run `{rec.stage}` again') for k,v in rec.damaged(deep=True).items()}
+    if lost := _unreadable(rec.journal): bad[f'record {rec.journal}'] = f'{rec.journal}: {lost} of its lines are damaged; run what wrote it (`{rec.stage}`) again.', ''
+    wrong = {k: _mend(v, f'run what made it (`{rec.stage}`) again') for k,v in rec.damaged(deep=True).items()}
     for k, entry in rec.entries().items():
-        if deep and k not in wrong and (why := _changed(rec.folder, entry)): wrong[k] = f'{why}; run `{rec.stage}` again.'
+        if deep and k not in wrong and (why := _changed(rec.folder, entry)): wrong[k] = f'{why}; run what made it (`{rec.stage}`) again.'
     bad.update({f'{rec.stage} {k}': (v, '') for k,v in wrong.items()})
     good.update({f'{rec.stage} {k}': {} for k in rec.entries() if k not in wrong})
 
@@ -503,6 +497,22 @@ def _changed(folder, entry):
     if not files or content(*files) == entry['content']: return ''
     names = files[0] if len(files) == 1 else f'{files[0]} and {len(files) - 1} more'
     return f'{names}: changed since'
+
+# %% ../nbs/00c_stage.ipynb #888a225b
+def check(ws: str, # workspace or any folder with the output of stages
+          deep: bool=False, # read all inputs too, such as images: is every result made of what is there now?
+         ) -> Outcome: # a failure for every field with a damaged file
+    "Verify the checksums of everything that the stages wrote below a folder."
+    folder = existing(ws, 'folder')
+    records, lists = sorted(folder.rglob('*.done.jsonl')), sorted(folder.rglob('manifest.json'))
+    if not records + lists: raise UserError(f'{ws}: holds no output of a stage (no *.done.jsonl, no manifest.json); give the folder of a workspace.')
+    good, bad = {}, {}
+    for f in records:
+        try: rec = Record(f.parent, f.name.removesuffix('.done.jsonl'))
+        except UserError as e: bad[f'record {f}'] = str(e), ''
+        else: _check_record(rec, deep, good, bad)
+    for f in lists: _check_shards(f, good, bad)
+    return Outcome('check', good, bad)
 
 def _check_shards(manifest, good, bad):
     "All shards of one store."

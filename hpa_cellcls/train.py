@@ -29,7 +29,7 @@ from .losses import LossName, named_loss
 from .many import alone, bare, gathered, in_turn, join, processes, share_of, sharing, summed
 from .models import Arch, Network, compute_device, computing, load_bestfitting, load_model, precision, save_model, to_device
 from .score import f1, mean_ap
-from .options import (Amount, Annotated, Count, Device, Duration, Folds, Literal, Log, Name, Part, Positive, Range, Share, Sides, Whole,
+from .options import (Amount, Annotated, Count, Device, Duration, Folds, Literal, Log, Name, Positive, Range, Share, ShareBelowOne, Sides, Whole,
                                  command, defaults_of, seconds)
 from .stage import Outcome, Record, UserError, bar_of, content, existing, fingerprint, write_bytes, write_table
 from .store import CellStore
@@ -391,15 +391,12 @@ def first_network(ws: str|Path, # workspace
 def check_start(ws: str|Path, # workspace
                 init: str='', # as for `first_network`
                 others: str='', # folder of images or workspace to predict
-                dest: str='', # file that will be written
                 sample: str='', # sample submission
                ):
     "Refuse what is not there, before anything is written."
     if init not in ('', 'imagenet') and not (Path(ws)/'models'/init).exists(): existing(init, 'model or file of weights (--init)')
     if others: existing(others, 'workspace or folder of images (--others)')
     if sample: existing(sample, 'sample submission (--sample)')
-    near = next(p for p in (Path(dest).absolute()/'x').parents[1:] if p.exists())
-    if not near.is_dir(): raise UserError(f'--dest {dest}: {near.name} is a file, so nothing can be written below it; give another place.')
 
 # %% ../nbs/03_train_single.ipynb #c9eef266
 def _cells_to_learn(ws, s):
@@ -544,7 +541,7 @@ def train(ws: str, # workspace with WS/cells
           labels: Name='single', # single (cells of single-label images), copied (image labels to every cell), or a table of pseudo-labels by name
           arch: Arch='small', # network: small, or any of timm's
           head: Literal['', 'stages', 'timm', 'concat']='', # stages (features of several depths), timm (its own), concat (as the winner of 2018); stages for `small` and timm for others if empty
-          dropout: Part=0, # in the head
+          dropout: ShareBelowOne=0, # in the head
           init: str='', # begin with: nothing, imagenet, a model, a published checkpoint
           epochs: Count=16, # how often the cells are seen
           lr: Positive=.005, # highest learning rate
@@ -554,14 +551,14 @@ def train(ws: str, # workspace with WS/cells
           fold: Folds='0', # folds to judge by; empty to learn from all
           nucleus: Share=0, # learn from no cell at the border that keeps less than this share of a usual nucleus
           balance: Literal['equal', 'plan']='equal', # equal, or plan (each cell as often as its image's weight says)
-          revise: Part=0, # share of the epochs after which the images' labels are wholly revised, see `Revised`; 0 never
-          blend: Part=0, # augmentation: share of cells that get the protein of another as well, and its labels
+          revise: ShareBelowOne=0, # share of the epochs after which the images' labels are wholly revised, see `Revised`; 0 never
+          blend: ShareBelowOne=0, # augmentation: share of cells that get the protein of another as well, and its labels
           sizes: Sides='', # sides of crops one after another, such as 64,96 (that of the store)
-          scale: Part=.2, # augmentation: up to so much larger or smaller
+          scale: ShareBelowOne=.2, # augmentation: up to so much larger or smaller
           angle: Annotated[float, Range(0, 180)]=180, # augmentation: turned by up to so many degrees
           brightness: Amount=.3, # augmentation: typical change of a channel
           wd: Amount=.1, # weight decay
-          ema: Part=0, # average the weights with this decay, such as .999; 0 does not
+          ema: ShareBelowOne=0, # average the weights with this decay, such as .999; 0 does not
           clip: Amount=0, # largest norm of the gradient; 0 does not clip
           accumulate: Count=1, # batches before a step
           keep: Literal['mAP', 'loss', 'last']='mAP', # which network is kept: of the best mAP, the lowest loss, or the last
