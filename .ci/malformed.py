@@ -315,7 +315,7 @@ def kind_of(path, home):
     path = Path(path)
     if path.name.endswith('.done.jsonl'): return 'journal'
     if path.suffix == '.json' and (home/path).with_suffix('.done.jsonl').exists(): return 'record'
-    many = path.suffix in ('.png', '.jpg', '.tif', '.npz', '.parquet') and path.name not in ('history.png', 'told.parquet')
+    many = path.suffix in ('.png', '.jpg', '.tif', '.npz', '.parquet') and path.name not in ('history.png', 'training_predictions.parquet')
     if many: return f'{path.parent.name}{path.suffix}'
     return re.sub(r'\d+', '0', path.name)
 

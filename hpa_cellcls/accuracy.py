@@ -18,7 +18,7 @@ from pathlib import Path
 from time import sleep
 import numpy as np, pandas as pd
 from joblib import cpu_count, parallel_config
-from .chain import true_shares
+from .label_noise import true_prevalence
 from .labels import classes, label_matrix
 from .stage import Outcome, Record, UserError, read_table, run_stage, write_bytes, write_table, write_text
 
@@ -66,9 +66,9 @@ class Contest:
     @cached_property
     def cells(self) -> pd.DataFrame: # of the folds to learn from; `has_nucleus` tells which have enough of one for ours
         from hpa_cellcls.store import CellStore
-        from hpa_cellcls.train import has_nucleus, least_nucleus
+        from hpa_cellcls.train import has_nucleus, min_nucleus
         table = CellStore(Path(self.ws)/'cells').table
-        return table.assign(has_nucleus=has_nucleus(table, least_nucleus))[table.fold != 0]
+        return table.assign(has_nucleus=has_nucleus(table, min_nucleus))[table.fold != 0]
 
 def prepare(contest: Contest, # what is wanted
             n_jobs: int=None, # processes (all cores)
@@ -144,7 +144,7 @@ def _s2(contest, name):
 @system('S3')
 def _s3(contest, name):
     plan = contest.plan
-    _call('S3', contest, name=name, archs='small', channels='red,green,blue,yellow', size=plan.whole, init='', losses='alpha_gamma', rates='.003', batches='16', normalise='own',
+    _call('S3', contest, name=name, archs='small', channels='red,green,blue,yellow', size=plan.whole, init='', losses='alpha_gamma', class_prior='.003', batches='16', normalise='own',
           epochs=plan.epochs(_fields(contest), plan.whole), folds='0', views='identity')
     yield 'cell', name
 
@@ -159,19 +159,19 @@ def vouching(ws: str|Path, # workspace
              first: str, # model
              name: str, # of the same model that knows how cells of a field vouch for each other
              rates: np.ndarray, # by class: share of cells that show it
-             shares: pd.DataFrame, # by class, see `true_shares`
+             shares: pd.DataFrame, # by class, see `true_prevalence`
             ):
     "Tell a model how often the cells of a field show its labels; `predict` then asks it for their evidence."
     from hpa_cellcls.models import load_model, save_model
     network, about = load_model(Path(ws)/'models'/first)
-    save_model(Path(ws)/'models'/name, network, about | dict(rates=np.round(rates, 5).tolist(), shares=shares.round(5).to_dict('list'), sure=[[1.]*len(classes), [0.]*len(classes)]))
+    save_model(Path(ws)/'models'/name, network, about | dict(rates=np.round(rates, 5).tolist(), shares=shares.round(5).to_dict('list'), calibration=[[1.]*len(classes), [0.]*len(classes)]))
 
 # %% ../nbs/10a_accuracy.ipynb #dab457c1
 def _learn(contest, name, labels, n):
     "The training that ours, `copy` and `oracle` share, on so many cells; what it said of them."
-    from hpa_cellcls.train import least_nucleus, train
-    _told(train(contest.ws, f'{name}-first', labels=labels, nucleus=least_nucleus, **_long(contest.plan, n), fold='0', keep='last', seed=contest.seed, device=contest.device))
-    told = pd.read_parquet(Path(contest.ws)/'models'/f'{name}-first'/'told.parquet')
+    from hpa_cellcls.train import min_nucleus, train
+    _told(train(contest.ws, f'{name}-first', labels=labels, nucleus=min_nucleus, **_long(contest.plan, n), fold='0', keep='last', seed=contest.seed, device=contest.device))
+    told = pd.read_parquet(Path(contest.ws)/'models'/f'{name}-first'/'training_predictions.parquet')
     return told.merge(contest.cells[['id', 'number', 'candidates']], on=['id', 'number'])
 
 def _long(plan, n):
@@ -192,11 +192,11 @@ def _read_both(contest, name, model):
 # %% ../nbs/10a_accuracy.ipynb #76a4c2c2
 @system('copy')
 def _copy(contest, name):
-    from hpa_cellcls.chain import shares
+    from hpa_cellcls.label_noise import prevalence
     from hpa_cellcls.submission import probability_columns
     table = _learn(contest, name, 'copied', contest.cells.has_nucleus.sum())
     s = table[list(probability_columns)].to_numpy(float)
-    vouching(contest.ws, f'{name}-first', name, s.mean(0), shares(s, table.id.to_numpy(), label_matrix(table.candidates) > 0))
+    vouching(contest.ws, f'{name}-first', name, s.mean(0), prevalence(s, table.id.to_numpy(), label_matrix(table.candidates) > 0))
     yield from _read_both(contest, name, name)
 
 @system('best')
@@ -215,7 +215,7 @@ def _oracle(contest, name):
     write_targets(contest.ws, 'oracle', pd.concat([cells[['id', 'number']].assign(source='truth', weight=known.astype(np.float32)), targets], axis=1))
     _learn(contest, name, 'oracle', (known & cells.has_nucleus).sum())
     true, cells = true[known] > 0, cells[known]
-    vouching(contest.ws, f'{name}-first', name, true.mean(0), true_shares(true, label_matrix(cells.candidates) > 0, cells.id.to_numpy()))
+    vouching(contest.ws, f'{name}-first', name, true.mean(0), true_prevalence(true, label_matrix(cells.candidates) > 0, cells.id.to_numpy()))
     yield from _read_both(contest, name, name)
 
 # %% ../nbs/10a_accuracy.ipynb #6d18f75a
@@ -224,7 +224,7 @@ ablations = {'best-norefit': dict(steps=0), 'best-norevise': dict(first='copy-fi
 def _without(options):
     "Ours, with other parameters of `refine`; or from the network that only ever learned copied labels."
     def enter(contest, name):
-        from hpa_cellcls.chain import refine
+        from hpa_cellcls.label_noise import refine
         _told(refine(contest.ws, name=name, device=contest.device, **dict(first='best-copied') | options))
         yield from _read_both(contest, name, name)
     return enter
@@ -267,7 +267,7 @@ def passes_spent(contest: Contest, # where it learned
     "What a system's trainings have really spent."
     pixels = 0.
     for file in Path(contest.ws).glob(f'models/{name}*/history.csv'):
-        told, card = file.with_name('told.parquet'), json.loads(file.with_name('model.json').read_text())
+        told, card = file.with_name('training_predictions.parquet'), json.loads(file.with_name('model.json').read_text())
         n = len(pd.read_parquet(told)) if told.exists() else len(read_table(file.with_name('trained_on.csv')))
         n = n - n % card['about']['trained']['batch'] or n
         pixels += n*(read_table(file, size=float)['size']**2).sum()*(2 if card['network'].get('pieces', 1) > 1 else 1)

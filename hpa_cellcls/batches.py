@@ -6,7 +6,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/batches.html.md"""
 
 # %% auto #0
 __all__ = ['target_columns', 'cell_targets', 'write_targets', 'read_targets', 'draw', 'turned', 'augment', 'as_float',
-           'pixel_statistics', 'Prepare', 'blended', 'ahead', 'CellLoader', 'using_threads', 'cell_probabilities',
+           'pixel_statistics', 'Prepare', 'blended', 'prefetch', 'CellLoader', 'using_threads', 'cell_probabilities',
            'view_probabilities']
 
 # %% ../nbs/03c_batches.ipynb #83f6a09d
@@ -82,7 +82,7 @@ def turned(x: torch.Tensor, # ... x side x side
     x = torch.rot90(x, way % 4, (-2, -1))
     return x.flip(-1) if way > 3 else x
 
-def _in_ways(x, ways):
+def _in_views(x, ways):
     "Every crop of a batch turned in a way of its own."
     out = torch.empty_like(x)
     for way in range(8):
@@ -102,7 +102,7 @@ def augment(x: torch.Tensor, # crops, 8-bit or in [0, 1]: batch x channels x sid
     "Crops as they might have been."
     rng = torch.Generator().manual_seed(seed)
     def chance(draw, *size): return draw(len(x)*share[1], *size, generator=rng)[share[0]::share[1]]
-    if turns: x = _in_ways(x, chance(lambda *size, **kw: torch.randint(8, size, **kw)))
+    if turns: x = _in_views(x, chance(lambda *size, **kw: torch.randint(8, size, **kw)))
     x = as_float(x)
     if scale or angle:
         s = 1 - scale + 2*scale*chance(torch.rand)
@@ -165,7 +165,7 @@ def blended(x: torch.Tensor, # crops, 8-bit or in [0, 1]: batch x channels x sid
     return x, torch.where(two[:, None], both, targets[0]), torch.where(two[:, None], sure, weights[0]), ~two.numpy()
 
 # %% ../nbs/03c_batches.ipynb #121312df
-def ahead(tasks: list, # functions without arguments
+def prefetch(tasks: list, # functions without arguments
           n: int=2, # how many are computed before they are asked for
          ): # their results, in order
     "Compute in another thread what will be needed next."
@@ -220,7 +220,7 @@ def create_batches(self: CellLoader,
     starts = range(0, len(rows) - (self.bs - 1 if self.drop_last else 0), self.bs)
     parts, others = ([r[i:i + self.bs] for i in starts] for r in (rows, mates))
     seeds = np.random.SeedSequence([self.seed, self.epoch]).generate_state(len(starts)).tolist()
-    reading = ahead([partial(self.dataset.batch, p + o, self.threads) for p, o in zip(parts, others)])
+    reading = prefetch([partial(self.dataset.batch, p + o, self.threads) for p, o in zip(parts, others)])
     for x, part, other, seed in zip(reading, parts, others, seeds):
         x, y, w, self.rows = torch.from_numpy(x).to(self.device, non_blocking=True), self.targets[part], self.weights[part], part
         if blend: x, y, w, self.own = blended(x[:len(part)], x[len(part):], (y, self.targets[other]), (w, self.weights[other]), seed, blend, green, self.share)
@@ -250,7 +250,7 @@ def cell_probabilities(network: torch.nn.Module, # in eval mode, on its device
     "What a network says of every cell of a store."
     device, out = next(network.parameters()).device, [np.zeros((0, len(classes)), np.float32)]
     tasks = [lambda i=i: store.batch(range(i, min(i + bs, len(store))), threads) for i in range(0, len(store), bs)]
-    for x in ahead(tasks):
+    for x in prefetch(tasks):
         x = prepare(torch.from_numpy(x).to(device, non_blocking=True))
         out.append(view_probabilities(network, x, views, reduce, autocast).cpu().numpy())
     return np.concatenate(out)

@@ -243,10 +243,10 @@ def _against_bare(store, repeats):
     from hpa_cellcls.batches import CellLoader, Prepare, pixel_statistics
     from hpa_cellcls.losses import make_loss
     from hpa_cellcls.models import Network, to_device
-    from hpa_cellcls.train import Memory, make_learner, precision_callback
+    from hpa_cellcls.train import PredictionTracker, make_learner, precision_callback
     prepare, y = Prepare(*pixel_statistics(store)), np.random.default_rng(0).random((len(store), 19)).astype(np.float32)
     loader = CellLoader(store, y, np.ones_like(y), prepare, train=True)
-    learner = make_learner(to_device(Network(head='timm'), 'cpu'), loader, CellLoader(store.select([0]), y[:1], y[:1], prepare), make_loss('bce'), cbs=[Memory(), *precision_callback('cpu')])
+    learner = make_learner(to_device(Network(head='timm'), 'cpu'), loader, CellLoader(store.select([0]), y[:1], y[:1], prepare), make_loss('bce'), cbs=[PredictionTracker(), *precision_callback('cpu')])
     crops, targets, network = torch.from_numpy(store.batch(range(len(store)))), torch.from_numpy(y), to_device(Network(head='timm'), 'cpu')
     order = torch.randperm(len(crops), generator=torch.Generator().manual_seed(0)).split(64)[:len(loader)]
     bare = _steps(network, True)

@@ -9,14 +9,14 @@ __all__ = ['growing', 'run_best', 'last_of']
 
 # %% ../nbs/09b_best.ipynb #0a623331
 from pathlib import Path
-from .chain import refine
+from .label_noise import refine
 from .crops import cut, rim
 from .inference import predict
 from .segmentation import with_masks
 from .models import Arch
 from .options import Annotated, Count, Device, Folds, Literal, Name, Range, Share, ShareBelowOne, Sides, Whole, command
 from .stage import Outcome
-from .train import check_start, least_nucleus, train
+from .train import check_start, min_nucleus, train
 
 # %% ../nbs/09b_best.ipynb #d47bc739
 def growing(side: int, # pixels of a crop
@@ -38,7 +38,7 @@ def run_best(ws: str, # workspace with fields.csv
              epochs: Count=12, # how often the cells are seen
              sizes: Sides='', # sides of the crops one after another, as for `train` (see `growing`)
              revise: ShareBelowOne=.5, # share of the epochs after which copied labels are wholly revised; 0 never
-             nucleus: Share=least_nucleus, # learn from no cell at the border that keeps less than this share of a usual nucleus
+             nucleus: Share=min_nucleus, # learn from no cell at the border that keeps less than this share of a usual nucleus
              fold: Folds='', # folds to judge by, from which nothing is learned; empty for none
              alone: bool=False, # predict each cell by itself
              views: Annotated[int, Range(1, 8)]=1, # ways to lay each crop when predicting

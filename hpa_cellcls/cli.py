@@ -19,7 +19,7 @@ from .stage import Outcome, UserError, about_disk
 # %% ../nbs/13_cli.ipynb #47516276
 commands = dict(
     demo='demo', synth='synth', download='atlas', index='data', stats='data', segment='segmentation', cut='crops', train='train',
-    pseudolabel='pseudolabel', train_full='train_full', refine='chain', ensemble='ensemble', shrink='image_level',
+    pseudolabel='pseudolabel', train_full='train_full', refine='label_noise', ensemble='ensemble', shrink='image_level',
     train_images='image_level', predict_images='image_level', predict_cells_by_image='cells_by_image', train_cam='puzzlecam',
     calibrate_cam='puzzlecam', predict_cam='puzzlecam', predict='inference', evaluate='validation', submit='submission',
     validate='submission', score='score', report='page', check='stage', bench='bench')
@@ -90,7 +90,7 @@ def main(args: list=None, # what was typed after `hpa_cellcls`; `None` takes it 
     known = [*commands, *groups]
     if name not in known: return _complain(f'{name!r} is no command{_near(name, known)}; `hpa_cellcls --help` lists them.')
     try:
-        if name != 'train' and 'WORLD_SIZE' in os.environ: import_module('hpa_cellcls.many').alone(name)
+        if name != 'train' and 'WORLD_SIZE' in os.environ: import_module('hpa_cellcls.distributed').single_process_only(name)
         return _run(name, rest, debug)
     except SystemExit as e: return e.code or 0
     except KeyboardInterrupt:

@@ -12,7 +12,7 @@ from pathlib import Path
 from time import perf_counter
 import numpy as np, pandas as pd
 from .best import growing, last_of
-from .chain import refine
+from .label_noise import refine
 from .crops import cut, rim
 from .data import index
 from .inference import predict

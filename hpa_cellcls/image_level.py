@@ -7,12 +7,12 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/image_level.html.md"""
 # %% auto #0
 __all__ = ['Planes', 'FieldSize', 'Weights', 'Views', 'Models', 'parse_planes', 'plane_channels', 'as_planes', 'read_planes',
            'sample_fields', 'store_folder', 'shrink', 'field_store', 'field_block', 'published_changes', 'FieldPrepare',
-           'resized', 'CosineByEpoch', 'plan_of', 'shortened', 'FieldBook', 'normal', 'train_images', 'settings_of',
-           'find_rate', 'search_decay', 'parse_views', 'seen_as', 'split_tiles', 'join_tiles', 'field_probabilities',
-           'family', 'write_family', 'judged_fields', 'found_weights', 'Member', 'load_members', 'made_of',
-           'class_thresholds', 'write_image_labels', 'read_ahead', 'field_answers', 'said_of_fields',
-           'read_image_predictions', 'predict_images', 'image_scores', 'scores_note', 'judged_note', 'run_s2',
-           'predict_both']
+           'resized', 'CosineByEpoch', 'plan_of', 'shortened', 'FieldCheckpointer', 'normal', 'train_images',
+           'settings_of', 'find_rate', 'search_decay', 'parse_views', 'in_view', 'split_tiles', 'join_tiles',
+           'field_probabilities', 'family', 'write_family', 'validation_predictions', 'found_weights', 'Member',
+           'load_members', 'made_of', 'class_thresholds', 'write_image_labels', 'prefetch_fields', 'field_answers',
+           'field_results', 'read_image_predictions', 'predict_images', 'image_scores', 'scores_note',
+           'validation_note', 'run_s2', 'predict_both']
 
 # %% ../nbs/07_image_level.ipynb #84fed866
 import inspect, math, tempfile
@@ -22,7 +22,7 @@ from pathlib import Path
 from zlib import crc32
 import numpy as np, pandas as pd, time, torch
 import torch.nn.functional as F
-from .batches import CellLoader, Prepare, ahead, as_float, cell_targets, pixel_statistics, turned, using_threads
+from .batches import CellLoader, Prepare, prefetch, as_float, cell_targets, pixel_statistics, turned, using_threads
 from fastai.callback.core import Callback
 from fastai.data.block import DataBlock, TransformBlock
 from fastai.data.transforms import FuncSplitter, Normalize
@@ -39,8 +39,8 @@ from .options import (Amount, Annotated, Count, Device, Duration, Folds, Fractio
 from .stage import Outcome, Record, UserError, as_recorded, content, existing, fingerprint, read_table, run_stage, write_table
 from .store import CellStore, write_manifest, write_shard
 from .submission import probability_columns
-from .train import (Book, _callbacks, _kept, _outcome, begin_at_rates, check_start, choose, first_network, make_learner, phases, plot_history,
-                               suggest_lr, unlearned)
+from .train import (Checkpointer, _callbacks, _kept, _outcome, bias_from_prior, check_start, split_train_valid, first_network, make_learner, phases, plot_history,
+                               suggest_lr, classes_without_cells)
 
 # %% ../nbs/07_image_level.ipynb #0fdffc46
 def parse_planes(text: str, # as in `red,green,blue` or `red+yellow,green+yellow,blue`
@@ -245,7 +245,7 @@ def shortened(p: np.ndarray, # probabilities
     "Probabilities as they are written down: small ones keep their order."
     return np.array([float(f'{v:.6g}') for v in np.ravel(p)]).reshape(np.shape(p))
 
-class FieldBook(Book):
+class FieldCheckpointer(Checkpointer):
     "The book of a training on fields."
     def since_best(self) -> int: # epochs
         "How long ago the best epoch was."
@@ -274,7 +274,7 @@ def normal(store: CellStore, # fields to learn from
 def _first(ws, s, store, targets):
     "The network to begin with, and its normalisation."
     network, about = first_network(ws, s['init'], s['arch'], s['head'], s['dropout'], store.params['only'])
-    if about is None: begin_at_rates(network, targets)
+    if about is None: bias_from_prior(network, targets)
     elif about.get('planes', about['channels']) != store.params['planes']:
         raise UserError(f'{s["init"]}: takes {",".join(about.get("planes", about["channels"]))}; give these as channels.')
     return network, *((about['mean'], about['std']) if about else normal(store, s['normalise']))
@@ -283,12 +283,12 @@ def _begin(ws, folder, s, device, log):
     "The book of a learner for these settings, and what to warn of."
     store = field_store(ws, s['size'], s['channels'], s['fraction'])
     targets, weights = cell_targets(store.table)
-    rows, aside = choose(store.table, s['fold'], weights)
+    rows, aside = split_train_valid(store.table, s['fold'], weights)
     if not len(rows): raise UserError(f'{ws}: holds no field with labels to learn from with --fold {s["fold"]!r}; give a smaller fold, or index with labels.')
     torch.manual_seed(s['seed'])
     network, mean, std = _first(ws, s, store.select(rows), targets[rows])
     about = dict(classes=classes, channels=store.params['only'], planes=store.params['planes'], side=s['size'], mean=mean, std=std, store=store.params, kind='image', trained=s)
-    book = FieldBook(folder, about, s['keep'] if len(aside) else 'last', s['seed'], s['patience'], sizes=[int(o) for o in s['sizes'].split(',') if o], total=s['epochs'])
+    book = FieldCheckpointer(folder, about, s['keep'] if len(aside) else 'last', s['seed'], s['patience'], sizes=[int(o) for o in s['sizes'].split(',') if o], total=s['epochs'])
     options, how = dict(recipe=s['recipe'], scale=s['scale'], angle=s['angle'], brightness=s['brightness']), dict(bs=s['batch'], seed=s['seed'], device=device)
     times = store.table.weight.values[rows] if s['balance'] == 'plan' else None
     learn = CellLoader(store.select(rows), targets[rows], weights[rows], FieldPrepare(mean, std, **options), train=True, times=times, **how)
@@ -296,7 +296,7 @@ def _begin(ws, folder, s, device, log):
     cbs = [book, *plan_of(s['schedule'], s['epochs'], s['lr'])[1], *_callbacks(s, device, log, folder)]
     make_learner(to_device(network, device), learn, judge, named_loss(s['loss']), s['lr'], s['wd'], cbs)
     write_table(folder/'trained_on.csv', pd.DataFrame(dict(id=sorted(store.table.id[rows]))))
-    return book, unlearned(targets[rows])
+    return book, classes_without_cells(targets[rows])
 
 # %% ../nbs/07_image_level.ipynb #18387c39
 @command
@@ -352,7 +352,7 @@ def _train(ws, name, s, n_jobs, device, log, stop_after):
         if 'model' in record.entries() and not record.damaged(): return _result(name, record.entries()['model']['result'], small, 1)
         book, warning = _begin(ws, folder, s, compute_device(device or None), log)
         book.until = time.monotonic() + seconds(stop_after)
-        with book.watched(name): book.pursue(plan)
+        with book.progress_bar(name): book.fit_phases(plan)
         if book.stopped == 'time is up': return Outcome('train_images', {}, {}, note=f'{name}: time is up after epoch {len(book.rows)} of {s["epochs"]}; the same command goes on from there.')
         plot_history(book.rows).savefig(folder/'history.png', dpi=100)
         files = [folder/f for f in (*_kept, 'judged.csv') if (folder/f).exists()]
@@ -419,7 +419,7 @@ def parse_views(text: str, # as in `identity,horizontal,vertical,0.8,1.2`, or `e
             out.append(scale)
     return out
 
-def seen_as(x: torch.Tensor, # batch x planes x side x side
+def in_view(x: torch.Tensor, # batch x planes x side x side
             view, # from `parse_views`
            ) -> torch.Tensor: # the same in this view
     "Fields in a view."
@@ -456,7 +456,7 @@ def field_probabilities(network: torch.nn.Module, # in eval mode
     "What a network says of whole fields."
     if reduce not in ('mean', 'max'): raise UserError(f'--reduce {reduce}: is unknown; there are mean and max.')
     if tiles > 1: return join_tiles(field_probabilities(network, split_tiles(x, tiles), views, reduce), tiles, join)
-    with computing(x.device): p = torch.stack([network(seen_as(x, v)).float().sigmoid() for v in views])
+    with computing(x.device): p = torch.stack([network(in_view(x, v)).float().sigmoid() for v in views])
     return p.mean(0) if reduce == 'mean' else p.amax(0)
 
 # %% ../nbs/07_image_level.ipynb #31b4fa4c
@@ -478,7 +478,7 @@ def write_family(ws: str|Path, # workspace
     "Note which models a name stands for, so that those of an earlier run with other folds are not taken for it."
     return write_table(Path(ws)/'models'/f'{name}.folds.csv', pd.DataFrame(dict(model=models)))
 
-def judged_fields(ws: str|Path, # workspace
+def validation_predictions(ws: str|Path, # workspace
                   names: list, # of families
                  ) -> tuple: # truth (fields x classes), and the answers of each family
     "What families said of the fields that they were judged by."
@@ -520,7 +520,7 @@ def load_members(ws: str|Path, # workspace
                 ) -> list: # of members; their shares have the sum 1
     "The networks of an ensemble."
     names = [m.strip() for m in models.split(',')]
-    w = found_weights(*judged_fields(ws, names)) if weights == 'found' else _numbers(weights, len(names)) if weights else np.ones(len(names))
+    w = found_weights(*validation_predictions(ws, names)) if weights == 'found' else _numbers(weights, len(names)) if weights else np.ones(len(names))
     out = []
     for name, share in zip(names, w/w.sum()):
         folders = family(ws, name)
@@ -559,7 +559,7 @@ def class_thresholds(ws: str|Path, # workspace
     if how not in ('soft', 'best', 'ratio'):
         try: return np.full(len(classes), float(how))
         except ValueError: raise UserError(f'--thresholds {how}: is unknown; there are soft, best, ratio, and numbers.') from None
-    truth, answers = judged_fields(ws, [m.strip() for m in models.split(',')])
+    truth, answers = validation_predictions(ws, [m.strip() for m in models.split(',')])
     if how == 'ratio': return ratio_thresholds(scores, truth.mean(0))
     return dict(soft=fit_thresholds, best=best_thresholds)[how](truth, np.tensordot(np.asarray(shares)/np.sum(shares), answers, 1))
 
@@ -577,7 +577,7 @@ def write_image_labels(path: str|Path, # CSV to write
     return [k for k in order if k not in text]
 
 # %% ../nbs/07_image_level.ipynb #dfd6c6a8
-def read_ahead(fields: list, # rows of the table of fields
+def prefetch_fields(fields: list, # rows of the table of fields
                kinds: set, # (planes, size) that are wanted
               ): # (field, (planes, size) -> pixels), or (field, error)
     "Fields in all the ways in which networks want them, read before they are needed."
@@ -586,7 +586,7 @@ def read_ahead(fields: list, # rows of the table of fields
             image = read_field(field)
             return field, {k: as_planes(image, *k) for k in kinds}
         except UserError as e: return field, e
-    return ahead([partial(read, f) for f in fields], 8)
+    return prefetch([partial(read, f) for f in fields], 8)
 
 def _ask(fields, members, how, batch, device):
     "Answers for some fields: id -> probabilities, and what failed."
@@ -598,7 +598,7 @@ def _ask(fields, members, how, batch, device):
             p = p + m.share*field_probabilities(m.network, x, parse_views(how['views']), how['reduce'], how['tiles'], how['join']).cpu().numpy()
         done.update({f['id']: row.tolist() for (f, _), row in zip(kept, shortened(p))})
         kept.clear()
-    for field, planes in read_ahead(fields, {(m.planes, m.size*how['tiles']) for m in members}):
+    for field, planes in prefetch_fields(fields, {(m.planes, m.size*how['tiles']) for m in members}):
         if isinstance(planes, Exception): failed[field['id']] = str(planes)
         else: kept.append((field, planes))
         if len(kept) == batch: flush()
@@ -624,7 +624,7 @@ def field_answers(ws: str|Path, # workspace with fields.csv
                      'predict_images', how | dict(models=made_of(home or ws, members)), inputs=lambda part: [p for f in part for p in field_files(f)], output=Path(ws)/'predictions'/f'{name}.images.csv',
                      n_jobs=1, progress=progress)
 
-def said_of_fields(out: Outcome, # from `field_answers`
+def field_results(out: Outcome, # from `field_answers`
                   ) -> tuple: # id -> probabilities; id -> what is wrong with a field
     "The answers of all parts."
     return tuple({k: v for r in out.results.values() for k, v in r[kind].items()} for kind in ('fields', 'failed'))
@@ -632,7 +632,7 @@ def said_of_fields(out: Outcome, # from `field_answers`
 # %% ../nbs/07_image_level.ipynb #f3507191
 def _write_images(ws, name, out, models, members, thresholds, dest, sample, home):
     "The table of probabilities, and the file of labels."
-    said, failed = said_of_fields(out)
+    said, failed = field_results(out)
     failed = {k: (e, '') for k, e in failed.items()}
     p = np.array([*said.values()]).reshape(-1, len(classes))
     shares = [sum(m.share for m in members if m.name in {f.name for f in family(home, n.strip())}) for n in models.split(',')]
@@ -705,11 +705,11 @@ def _search(ws, name, s, lr, decays, epochs, folds, n_jobs, device):
     if len(grid) == 1: return dict(lr=lr, wd=grid[0])
     return dict(lr=lr, wd=float(search_decay(ws, name, grid, n_jobs, device, **s, lr=lr, epochs=epochs, fold=folds.split(',')[0].strip()).valid_loss.idxmin()))
 
-def judged_note(ws: str|Path, # workspace
+def validation_note(ws: str|Path, # workspace
                 name: str, # of a family
                ) -> str: # a sentence
     "How well the judged fields of all folds are told."
-    truth, (p,) = judged_fields(ws, [name])
+    truth, (p,) = validation_predictions(ws, [name])
     given = decide(p, fit_thresholds(truth, p))
     return f'{len(truth)} judged fields: mAP {mean_ap(truth, p):.3f}, macro F1 {f1(truth, given):.3f}, micro F1 {f1(truth, given, "micro"):.3f} with thresholds found on them.'
 
@@ -753,7 +753,7 @@ def run_s2(ws: str, # workspace with fields.csv
         for model, fold in models.items(): failed |= _train(ws, model, settings_of(**s, fold=fold), n_jobs, device, '', '').failed
     write_family(ws, name, [*models])
     out = predict_both(ws, others, name, name, '', views, way, thresholds, dest, sample, device, threads, n_jobs, batch=batch)
-    return Outcome('run_s2', out.results, failed | out.failed, out.skipped, f'lr {s["lr"]:g}, weight decay {s["wd"]:g}; {judged_note(ws, name)} {out.note}')
+    return Outcome('run_s2', out.results, failed | out.failed, out.skipped, f'lr {s["lr"]:g}, weight decay {s["wd"]:g}; {validation_note(ws, name)} {out.note}')
 
 def _found(ws, name, s, lr, decays, try_epochs, folds, n_jobs, device):
     "Learning rate and weight decay, searched once."

@@ -340,7 +340,7 @@ def _fill(network, tensors, path, advice):
     network.load_state_dict(tensors, strict=False)
 
 # %% ../nbs/03a_models.ipynb #e06fae40
-def _said_of(ours, left, n_classes):
+def _about_of(ours, left, n_classes):
     "A table of what was taken of a checkpoint, and what was left."
     count = lambda start: sum(k.startswith(start) for k in ours)
     rows = [('backbone.features', count('body.'), 'taken', 'the body'), ('bn1, fc1, bn2', count('head.') - count('head.logit'), 'taken', 'the head')]
@@ -359,7 +359,7 @@ def load_bestfitting(path: str|Path, # a published checkpoint of `class_densenet
     network = Network('densenet121_large' if large else 'densenet121', n_classes=n_classes)
     if n_classes == 19: ours |= {k: _rows_19(v) for k,v in ours.items() if k.startswith('head.logit.') and len(v) == 28}
     _fill(network, ours, path, 'give a published checkpoint of class_densenet121_dropout or class_densenet121_large_dropout')
-    return network.eval(), _said_of(ours, left, n_classes)
+    return network.eval(), _about_of(ours, left, n_classes)
 
 # %% ../nbs/03a_models.ipynb #ac9f7ff9
 _version = 1

@@ -40,7 +40,7 @@ from .stage import Outcome, Record, UserError, as_recorded, content, existing, f
 from .store import CellStore, write_manifest, write_shard
 from .submission import prediction_columns, probability_columns, read_predictions, submit, write_predictions
 from .synth import make_field
-from .train import Book, _callbacks, check_start, choose, make_learner, phases, plot_history
+from .train import Checkpointer, _callbacks, check_start, split_train_valid, make_learner, phases, plot_history
 
 # %% ../nbs/08_puzzlecam.ipynb #81c299f9
 def _finer(body, stride):
@@ -156,13 +156,13 @@ def alpha_at(done: float, # share of the training that is over
     return alpha*min(1, done/until)
 
 class Ramp(Callback):
-    "Sets the loss's alpha before every batch; it reads the place in the whole training from the `Book`."
+    "Sets the loss's alpha before every batch; it reads the place in the whole training from the `Checkpointer`."
     def __init__(self,
                  alpha: float=4, # full weight
                 ): self.alpha, self.seen = alpha, []
     def before_batch(self):
         if not self.training: return
-        done = (self.book.offset + self.epoch + self.iter/self.n_iter)/self.book.total
+        done = (self.checkpointer.offset + self.epoch + self.iter/self.n_iter)/self.checkpointer.total
         self.learn.loss_func.alpha = alpha_at(done, self.alpha)
         self.seen.append(self.learn.loss_func.alpha)
 
@@ -245,7 +245,7 @@ def rate_at(schedule: str, # adam or poly
     return .85**epoch if schedule == 'adam' else (1 - done)**.9
 
 class AsPublished(Callback):
-    "The optimiser of S4, and its rates; the place in the whole training is read from the `Book`."
+    "The optimiser of S4, and its rates; the place in the whole training is read from the `Checkpointer`."
     def __init__(self,
                  schedule: str, # adam or poly
                  lr: float, # first rate
@@ -253,8 +253,8 @@ class AsPublished(Callback):
     def after_create(self): self.learn.opt_func, self.learn.splitter = partial(OptimWrapper, opt=published[self.schedule][0]), published[self.schedule][1]
     def before_batch(self):
         if not self.training: return
-        epoch, (*_, rates, decays) = self.book.offset + self.epoch, published[self.schedule]
-        now = self.lr*rate_at(self.schedule, epoch, (epoch + self.iter/self.n_iter)/self.book.total)
+        epoch, (*_, rates, decays) = self.checkpointer.offset + self.epoch, published[self.schedule]
+        now = self.lr*rate_at(self.schedule, epoch, (epoch + self.iter/self.n_iter)/self.checkpointer.total)
         self.opt.set_hypers(lr=[now*r for r in rates], wd=[self.learn.wd*d for d in decays])
 
 def cam_plan(schedule: str, # one-cycle, head-first, published, adam or poly
@@ -278,12 +278,12 @@ def _begin(ws, folder, s, device):
     "The book of a learner for these settings."
     store = CellStore(Path(ws)/f'fields-{s["size"]}')
     targets, weights = cell_targets(store.table)
-    rows, aside = choose(store.table, s['fold'], weights)
+    rows, aside = split_train_valid(store.table, s['fold'], weights)
     if not len(rows): raise UserError(f'{ws}: holds no field with labels to learn from with --fold {s["fold"]!r}; give a smaller fold.')
     torch.manual_seed(s['seed'])
     network, (mean, std) = _cam_network(ws, s, tuple(store.params['only'])), pixel_statistics(store.select(rows))
     about = dict(classes=classes, channels=store.params['only'], side=s['size'], mean=mean, std=std, store=store.params, trained=s)
-    book = Book(folder, about, s['keep'] if len(aside) else 'last', s['seed'], s['patience'], total=s['epochs'])
+    book = Checkpointer(folder, about, s['keep'] if len(aside) else 'last', s['seed'], s['patience'], total=s['epochs'])
     def loader(rows, train, **options):
         return CellLoader(store.select(rows), targets[rows], weights[rows], Prepare(mean, std, **options), bs=s['batch'], train=train, seed=s['seed'], device=device)
     some = loader(rows, True, **{k: s[k] for k in ('scale', 'angle', 'brightness')}), loader(aside, False)
@@ -305,7 +305,7 @@ def _train(ws, name, s, device, stop_after, n_jobs):
         if 'model' in record.entries() and not record.damaged(): return _trained(name, record.entries()['model']['result'], failed, 1)
         book = _begin(ws, folder, s, compute_device(device or None))
         book.until = time.monotonic() + seconds(stop_after)
-        with book.watched(name): book.pursue(plan)
+        with book.progress_bar(name): book.fit_phases(plan)
         if book.stopped == 'time is up': return Outcome('train_cam', {}, {}, note=f'{name}: time is up after epoch {len(book.rows)} of {s["epochs"]}; the same command goes on from there.')
         plot_history(book.rows).savefig(folder/'history.png', dpi=100)
         record.add('model', book.result(), fingerprint([folder/f for f in _made], folder))

@@ -10,7 +10,7 @@ __all__ = ['train_full']
 # %% ../nbs/05_train_full.ipynb #500523d7
 import time
 from pathlib import Path
-from .many import alone
+from .distributed import single_process_only
 from .pseudolabel import pseudolabel
 from .options import Amount, Annotated, Count, Device, Duration, Folds, Literal, Name, Positive, Range, Whole, command, seconds
 from .stage import Outcome, existing
@@ -36,7 +36,7 @@ def train_full(ws: str, # workspace
                stop_after: Duration='', # stop in time, such as 11h; the same command goes on from there
               ) -> Outcome: # of the last training
     "Pseudo-labels and training on all cells, from the model of the first stage: the second half of S1."
-    alone('train_full')
+    single_process_only('train_full')
     existing(Path(ws)/'models'/first, 'model of the first stage (`hpa_cellcls train` makes it)')
     labelling, learning = dict(rule=rule, share=share, none=none, weight=weight, device=device), dict(epochs=epochs, lr=lr, seed=seed, device=device, threads=threads)
     teachers, begin, until = first, first, time.monotonic() + seconds(stop_after)
