@@ -37,7 +37,7 @@ def run_best(ws: str, # workspace with fields.csv
              init: str='', # begin with: nothing, imagenet, a model, a published checkpoint
              epochs: Count=12, # how often the cells are seen
              sizes: Sides='', # sides of the crops one after another, as for `train` (see `growing`)
-             revise: ShareBelowOne=.5, # share of the epochs after which copied labels are wholly revised; 0 never
+             refine_labels: ShareBelowOne=.5, # share of the epochs after which copied labels are wholly revised; 0 never
              nucleus: Share=min_nucleus, # learn from no cell at the border that keeps less than this share of a usual nucleus
              fold: Folds='', # folds to judge by, from which nothing is learned; empty for none
              alone: bool=False, # predict each cell by itself
@@ -50,7 +50,7 @@ def run_best(ws: str, # workspace with fields.csv
     "Ours: copied labels, the share of them that is true, and cells that vouch for each other."
     check_start(ws, init, others)
     steps = [with_masks(ws, n_jobs), cut(ws, side=side, frame=frame, away=away, n_jobs=n_jobs),
-             train(ws, f'{name}-copied', labels='copied', revise=revise, nucleus=nucleus, sizes=sizes or growing(side), arch=arch, init=init, epochs=epochs, fold=fold, keep='last', seed=seed, device=device, threads=threads),
+             train(ws, f'{name}-copied', labels='copied', refine_labels=revise, nucleus=nucleus, sizes=sizes or growing(side), arch=arch, init=init, epochs=epochs, fold=fold, keep='last', seed=seed, device=device, threads=threads),
              refine(ws, f'{name}-copied', name, device=device, threads=threads)]
     if others: steps.append(predict(others, str(Path(ws)/'models'/name), name=name, alone=alone, views=views, device=device, threads=threads, n_jobs=n_jobs))
     return last_of(steps)

@@ -7,7 +7,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/models.html.md"""
 # %% auto #0
 __all__ = ['Arch', 'bestfitting_mean', 'bestfitting_std', 'SmallBody', 'is_arch', 'channel_filters', 'read_weights', 'make_head',
            'Network', 'describe', 'rows_of_2018', 'load_bestfitting', 'save_model', 'load_model', 'compute_device',
-           'precision', 'to_device', 'computing', 'export_model']
+           'precision', 'to_device', 'computing', 'find_model', 'export_model']
 
 # %% ../nbs/03a_models.ipynb #5bd061d4
 import difflib, importlib, io, json, re
@@ -490,6 +490,17 @@ def computing(device: torch.device, # to compute on
     device = torch.device(device)
     dtype = dtype or precision(device)
     return torch.autocast(device.type, dtype if dtype != torch.float32 else None, enabled=dtype != torch.float32)
+
+# %% ../nbs/03a_models.ipynb #a0716b66
+def find_model(ws: str|Path, # workspace
+               model: str, # name of a model in WS/models, or the folder of a model
+              ) -> Path: # its folder
+    "The folder of a model; a name in the workspace comes first."
+    existing(ws, 'workspace')
+    folder = next((f for f in (Path(ws)/'models'/model, Path(model)) if str(model) and f.exists()), None)
+    if folder is None: raise UserError(f'{model}: no such model in {Path(ws)/"models"}, and no such folder; give one of the two.')
+    if folder.is_dir(): return folder
+    raise UserError(f'{folder}: is a file; give the folder of a model, with model.json and model.safetensors in it.')
 
 # %% ../nbs/03a_models.ipynb #23d2d96b
 class _Whole(nn.Module):

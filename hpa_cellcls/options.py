@@ -8,10 +8,11 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/options.html.md"""
 __all__ = ['Count', 'Whole', 'Share', 'Positive', 'Amount', 'Name', 'Names', 'Place', 'Device', 'Duration', 'Thresholds', 'Folds',
            'Sides', 'ShareBelowOne', 'Fraction', 'Log', 'Range', 'is_name', 'seconds', 'is_place', 'is_threshold',
            'is_device', 'Several', 'declared', 'allowed', 'checked', 'option_name', 'command', 'defaults_of',
-           'parser_of', 'typed']
+           'with_options', 'comments_of', 'parser_of', 'typed']
 
 # %% ../nbs/00f_options.ipynb #8ea17780
 import argparse, difflib, inspect, math, re, typing
+from dataclasses import fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Literal
@@ -193,6 +194,31 @@ def defaults_of(function: callable, # a command
     "The defaults of a command's options, as `Record` wants them for options that older records lack."
     return {k: p.default for k, p in inspect.signature(function).parameters.items() if p.default is not p.empty}
 
+# %% ../nbs/00f_options.ipynb #6f6f7b26
+def with_options(*settings: type, # dataclasses with defaults
+                ) -> callable: # decorator of a function that takes `**options`
+    "Declare the fields of dataclasses as options of a function, in place of its `**options`."
+    def decorate(function):
+        signature = inspect.signature(function)
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        more = [inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type)
+                for s in settings for f in fields(s) if f.name not in signature.parameters]
+        function.__signature__ = signature.replace(parameters=[*own, *more])
+        function.settings = settings
+        return function
+    return decorate
+
+def comments_of(function: callable, # a command
+               ) -> dict: # name of each parameter -> its comment
+    "The comments beside the parameters of a function, of the dataclasses that it takes options from, and of what it delegates to."
+    comments = {}
+    if below := getattr(function, '__delwrap__', None): comments |= comments_of(below)
+    for settings in getattr(function, 'settings', ()):
+        for base in reversed(settings.__mro__):
+            if is_dataclass(base): comments |= {k: v for k, v in docments(base).items() if v and k in base.__annotations__}
+    comments |= {k: v for k, v in docments(inspect.unwrap(function)).items() if v}
+    return {k: comments.get(k, '') for k in inspect.signature(function).parameters}
+
 # %% ../nbs/00f_options.ipynb #d682bf85
 class _Parser(argparse.ArgumentParser):
     "A parser whose complaints are sentences of ours."
@@ -223,7 +249,7 @@ def parser_of(function: callable, # a command
     places = [k.upper() for k, p in known.items() if p.default is p.empty]
     parser = _Parser(name, ' '.join([name, *places, '[options]']), inspect.getdoc(function), allow_abbrev=False,
                      argument_default=argparse.SUPPRESS, formatter_class=argparse.RawDescriptionHelpFormatter)
-    about = docments(function)
+    about = comments_of(function)
     for k, p in known.items():
         text, kind = _explained(p, about.get(k) or '').replace('%', '%%'), declared(p.annotation)[0]
         if p.default is p.empty: parser.add_argument(k, nargs='?', action=_Once, help=text, metavar=k.upper())
