@@ -391,7 +391,7 @@ def bench(what: Literal['speed', 'accuracy'], # speed: of each part, against ano
           only: Annotated[str, Several(str, once=True)]='', # speed: benchmarks by name, such as cutting,reading (default: all)
           repeats: Count=5, # speed: counted runs of each implementation
           size: Fraction=1, # speed: fraction of the full work; 1 for figures to publish
-          systems: Systems='', # accuracy: S1, S1-shifted, S2, S3, S4, copy, best, oracle (default: all of these), best-norefit, best-norevise
+          systems: Systems='', # accuracy: S1, S1-shifted, S2, S3, S4, copy, best, oracle (default: all these), best-norefit, best-norevise
           regimes: Regimes='low,medium,high', # accuracy: label noise of the generated fields
           seeds: Seeds='0', # accuracy: of the generated fields; 0, 1 and 2 are development seeds, report others
           budget: Literal['tiny', 'small', 'large']='small', # accuracy: small (an hour of CPU time a seed) or large (longer)
