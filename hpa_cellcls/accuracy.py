@@ -82,7 +82,8 @@ def make_split(split: Split, # what is wanted
     from hpa_cellcls.data import index
     from hpa_cellcls.segmentation import segment
     from hpa_cellcls.synth import synth
-    home, plan = Path(split.home), split.plan
+    home = Path(split.home)
+    plan = split.plan
     parts = (('data', split.ws, plan.train_fields, split.seed), ('test_data', split.test_ws, plan.test_fields, split.seed + 1000))
     for data, ws, n, seed in parts:
         without_failures(synth(home/data, n, plan.field_size, seed, split.regime, n_jobs=n_jobs))
@@ -122,7 +123,8 @@ def _call(command, split, **options):
 # %% ../nbs/10a_accuracy.ipynb #298fb50a
 @register('S1')
 def _s1(split, name, rule='hard', labelled=.35):
-    plan, table = split.plan, split.cells
+    plan = split.plan
+    table = split.cells
     single = int((table.labels != '').sum())
     both = single + labelled*(len(table) - single)
     first, second = plan.epochs(single, share=.5), plan.epochs(both, share=.5)
@@ -265,7 +267,8 @@ def total_usage(notes: Path, # path to which each process appends `.<process id>
 
 def _note_usage(notes):
     "Note the usage of this process every second, and end it when its parent has ended."
-    parent, own = os.getppid(), notes.with_name(f'{notes.name}.{os.getpid()}.note')
+    parent = os.getppid()
+    own = notes.with_name(f'{notes.name}.{os.getpid()}.note')
     def watch():
         while os.getppid() == parent:
             write_text(own, json.dumps(_usage()))
@@ -280,7 +283,8 @@ def passes_spent(split: Split, # where the system was trained
     "Passes that the trainings of a system have really used."
     pixels = 0.
     for history in Path(split.ws).glob(f'models/{name}*/history.csv'):
-        predictions, card = history.with_name('training_predictions.parquet'), json.loads(history.with_name('model.json').read_text())
+        predictions = history.with_name('training_predictions.parquet')
+        card = json.loads(history.with_name('model.json').read_text())
         n = len(pd.read_parquet(predictions)) if predictions.exists() else len(read_table(history.with_name('trained_on.csv')))
         whole_batches = n - n % card['about']['trained']['batch']
         passes_a_pixel = 2 if card['network'].get('pieces', 1) > 1 else 1
@@ -300,7 +304,8 @@ def run_system(split: Split, # training fields and test fields
     import cv2
     from hpa_cellcls.demo import judge
     cv2.setNumThreads(1)
-    dest, name = Path(dest), _model_name(system)
+    dest = Path(dest)
+    name = _model_name(system)
     _note_usage(dest.with_suffix(''))
     def metrics(predictions): return {k: round(v, 6) for k, v in judge(split.test_ws, predictions, split.truth).items()}
     try: rows = [dict(evidence=evidence, **metrics(predictions)) for evidence, predictions in registry[system](split, name)]
@@ -382,7 +387,8 @@ def plot_accuracy(table: pd.DataFrame, # from `as_table`
     "A panel for each regime: systems as rows, a mark for each seed."
     import matplotlib.pyplot as plt
     known = table[table.failed.isna()]
-    rows, names = [*dict.fromkeys(zip(known.system, known.evidence))], [*known.regime.unique()]
+    rows = [*dict.fromkeys(zip(known.system, known.evidence))]
+    names = [*known.regime.unique()]
     size = 2.2 + 2.6*max(1, len(names)), 1.3 + .27*len(rows)
     fig, axs = plt.subplots(1, max(1, len(names)), figsize=size, sharey=True, sharex=True, squeeze=False, layout='constrained')
     fig.set_facecolor('w')
@@ -419,7 +425,8 @@ def _seed_numbers(seeds):
 
 def _chosen(systems, places, seeds, budget):
     "The systems asked for with those that they require, regimes and seeds; refused if unknown."
-    names, places = _names(systems) or [n for n in registry if n not in requires], _names(places)
+    names = _names(systems) or [n for n in registry if n not in requires]
+    places = _names(places)
     _require_known('systems', names, registry)
     _require_known('regimes', places, regimes)
     _require_known('budget', [budget], budgets)
@@ -437,7 +444,8 @@ def accuracy(systems: str='', # names separated by commas (empty: S1,S1-shifted,
             ) -> Outcome: # its note is the summary
     "Train systems on the same fields with the same compute budget, and test them on other fields."
     names, places, numbers = _chosen(systems, regimes, seeds, budget)
-    home, plan = Path(dest)/budget, asdict(budgets[budget]) | dict(device=device)
+    home = Path(dest)/budget
+    plan = asdict(budgets[budget]) | dict(device=device)
     splits = [Split(str(home/f'{regime}-{seed}'), regime, seed, budget, device) for seed, regime in product(numbers, places)]
     Record(home, 'accuracy', plan) # refuses other parameters now, not after fields have been generated
     for split in splits: make_split(split, n_jobs)

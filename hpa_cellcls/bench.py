@@ -60,8 +60,10 @@ def _row(what, unit, timed, n=1):
 # %% ../nbs/10_bench.ipynb #e1188700
 def _maps(side, touching):
     "8-bit maps of nuclei and of cells for a generated field, each with the channels background, border and inside."
-    field, factor = make_field(31, 0, size=512, view=1.5, touching=touching), side//512
-    inside, kernel = field.cells > 0, np.ones((5, 5), np.uint8)
+    field = make_field(31, 0, size=512, view=1.5, touching=touching)
+    factor = side//512
+    inside = field.cells > 0
+    kernel = np.ones((5, 5), np.uint8)
     lowest_neighbour = cv2.erode(np.where(inside, field.cells, 2**16 - 1).astype(np.uint16), kernel)
     border = inside & (cv2.dilate(field.cells, kernel) != lowest_neighbour)
     def soft(mask): return cv2.GaussianBlur(mask.astype(np.float32)*255, (0, 0), 2).astype(np.uint8)
@@ -79,7 +81,8 @@ def labelling(repeats: int=5, # counted runs of each implementation
     from hpa_cellcls.dpn_unet import label_cell, label_cell_plainly
     def row(touching, how):
         maps = _maps(2048 if size == 1 else 1024, touching)
-        n_cells, side = label_cell(*maps)[1].max(), maps[0].shape[0]
+        n_cells = label_cell(*maps)[1].max()
+        side = maps[0].shape[0]
         timed = compare_times(lambda: label_cell(*maps), lambda: label_cell_plainly(*maps), min(repeats, 5), process_time)
         return _row(f'label_cell, {n_cells} cells {how}, {side} px, against plain scikit-image', 'CPU s', timed)
     return [row(0, 'apart'), row(.6, 'that touch')]
@@ -168,7 +171,8 @@ class Memmap:
 # %% ../nbs/10_bench.ipynb #c5cc4547
 def _three_formats(folder, n, side=128):
     "The same crops as a store, a memory map and PNG files; crops written a second and bytes a crop of the store."
-    crops, start = _crops(n, side), perf_counter()
+    crops = _crops(n, side)
+    start = perf_counter()
     for j in range(0, n, 1000):
         rows = pd.DataFrame(dict(id='x', number=np.arange(j, min(n, j + 1000))))
         write_shard(folder/f'store/part-{j//1000:05d}.arrow', rows, crops[j:j + 1000], dict(side=side))
@@ -226,11 +230,13 @@ def cutting_stage(repeats: int=5, # counted runs of each implementation
                  ) -> list: # rows of the table
     "The whole `cut` stage on generated fields of 1024 px, with one process and with four."
     with TemporaryDirectory() as folder:
-        n, folder = max(4, round(100*size)), Path(folder)
+        n = max(4, round(100*size))
+        folder = Path(folder)
         synth(folder/'data', n_fields=n, size=1024)
         index(folder/'data', folder/'ws', folds=2)
         (folder/'ws/masks').symlink_to((folder/'data/truth/masks').resolve())
-        cells, runs = [], iter(range(99))
+        cells = []
+        runs = iter(range(99))
         def stage(n_jobs):
             ws = folder/f'ws{next(runs)}'
             ws.mkdir()
@@ -261,7 +267,8 @@ def _against_plain_loop(store, repeats):
     from hpa_cellcls.losses import make_loss
     from hpa_cellcls.models import Network, to_device
     from hpa_cellcls.train import PredictionTracker, make_learner, precision_callback
-    prepare, y = Prepare(*pixel_statistics(store)), np.random.default_rng(0).random((len(store), 19)).astype(np.float32)
+    prepare = Prepare(*pixel_statistics(store))
+    y = np.random.default_rng(0).random((len(store), 19)).astype(np.float32)
     loader = CellLoader(store, y, np.ones_like(y), prepare, train=True)
     valid = CellLoader(store.select([0]), y[:1], y[:1], prepare)
     callbacks = [PredictionTracker(), *precision_callback('cpu')]
@@ -281,7 +288,8 @@ def training(repeats: int=5, # counted runs of each implementation
     import torch
     from hpa_cellcls.batches import using_threads
     from hpa_cellcls.models import Network, to_device
-    rows, n = [], max(64, round(1500*size))
+    rows = []
+    n = max(64, round(1500*size))
     with using_threads(1), TemporaryDirectory() as folder:
         for j in range(0, n, 1000):
             crops = _crops(min(1000, n - j), 96)
@@ -321,7 +329,8 @@ def predicting(repeats: int=5, # counted runs of each implementation
     "Cells a second, from fields to probabilities."
     from hpa_cellcls.batches import using_threads
     with using_threads(1), TemporaryDirectory() as folder:
-        n, home = max(2, round(40*size)), Path(folder)
+        n = max(2, round(40*size))
+        home = Path(folder)
         synth(home/'data', n, 512, seed=6)
         index(home/'data', home/'ws', folds=2)
         (home/'ws/masks').symlink_to((home/'data/truth/masks').resolve())
@@ -335,8 +344,10 @@ def _predicting(ws, arch, repeats):
     from hpa_cellcls.data import read_fields
     from hpa_cellcls.inference import predict
     from hpa_cellcls.models import Network, save_model
-    store, network = CellStore(ws/'cells'), Network(arch)
-    fields, runs = read_fields(ws), iter(range(99))
+    store = CellStore(ws/'cells')
+    network = Network(arch)
+    fields = read_fields(ws)
+    runs = iter(range(99))
     about = dict(classes=list(classes), channels=list(channels), side=96, mean=[.1]*4, std=[.1]*4, store=store.params)
     save_model(ws/'models'/arch, network, about)
     network.eval()
@@ -349,7 +360,9 @@ def _predicting(ws, arch, repeats):
 def _answers(folder, n, side):
     "Files of a solution and of a submission for generated fields, and their objects by field: class, score, encoded mask."
     from hpa_cellcls.submission import encode_cells, submission_columns
-    rng, true, predicted = np.random.default_rng(4), {}, {}
+    rng = np.random.default_rng(4)
+    true = {}
+    predicted = {}
     for i in range(n):
         field = make_field(7, i, size=side)
         encoded = encode_cells(field.cells)
@@ -372,7 +385,8 @@ def scoring(repeats: int=5, # counted runs of each implementation
     "The competition's metric."
     from hpa_cellcls.score import score, score_by_pixels
     with TemporaryDirectory() as folder:
-        n, side = max(1, round(3*size)), 512 if size == 1 else 256
+        n = max(1, round(3*size))
+        side = 512 if size == 1 else 256
         files, true, predicted = _answers(Path(folder), n, side)
         def by_pixels(): return score_by_pixels(true, predicted, shape=(side, side))
         if not np.allclose(score(*files).ap, by_pixels(), equal_nan=True): raise UserError('bench: the two scores differ.')

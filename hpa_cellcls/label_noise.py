@@ -34,7 +34,8 @@ def prevalence(probabilities: np.ndarray, # cells x classes, predicted by a netw
     one_label = candidates.sum(1) == 1
     rows = []
     for k in range(len(classes)):
-        p, has = probabilities[:, k], candidates[:, k]
+        p = probabilities[:, k]
+        has = candidates[:, k]
         single = _class_prevalence(p[has & one_label], p[~has], shift_background=True)
         multi = _class_prevalence(p[has & ~one_label], p[~has & ~one_label], shift_background=np.isnan(single))
         both = pd.Series([single, multi]).mean()
@@ -94,9 +95,9 @@ def true_prevalence(truth: np.ndarray, # cells x classes, boolean: true labels
                    ) -> pd.DataFrame: # by class: single, multi, images, single_only
     "Count, by class, the fraction of cells that show a label of their image."
     one_label = candidates.sum(1) == 1
-    kinds = dict(single=one_label, multi=~one_label)
     def fraction(k, rows): return truth[rows, k].mean() if rows.any() else np.nan
-    table = pd.DataFrame({kind: [fraction(k, candidates[:, k] & rows) for k in range(len(classes))] for kind, rows in kinds.items()})
+    def fractions(rows): return [fraction(k, candidates[:, k] & rows) for k in range(len(classes))]
+    table = pd.DataFrame(dict(single=fractions(one_label), multi=fractions(~one_label)))
     return table.fillna(table.median()).fillna(.7).clip(.05, .98).assign(**_label_statistics(field, candidates))
 
 # %% ../nbs/09a_label_noise.ipynb #deb7a5b8
@@ -106,7 +107,8 @@ def soft_labels(probabilities: np.ndarray, # cells x classes, predicted by a net
                 stretch: float=2, # factor for the logits
                ) -> np.ndarray: # cells x classes, 0 to 1
     "Predictions moved so that their mean over the cells with a label is its prevalence, for use as training targets."
-    z, soft = stretch*_logit(probabilities), np.zeros_like(probabilities)
+    z = stretch*_logit(probabilities)
+    soft = np.zeros_like(probabilities)
     one_label = candidates.sum(1) == 1
     for kind, images in (('single', one_label), ('multi', ~one_label)):
         for k in range(len(classes)):
@@ -135,8 +137,10 @@ def refined_labels(sums: np.ndarray, # cells x classes, sums of the predicted pr
                    weight: float=1, # of the soft labels, 0 to 1; the rest is the weight of the image labels
                   ) -> np.ndarray: # cells x classes, 0 to 1
     "Training targets between the labels of the image and soft labels made from recent predictions."
-    predicted, targets = counts > 0, image_labels.astype(np.float32)
-    p, candidates = sums[predicted].astype(float)/counts[predicted][:, None], image_labels[predicted] > 0
+    predicted = counts > 0
+    targets = image_labels.astype(np.float32)
+    p = sums[predicted].astype(float)/counts[predicted][:, None]
+    candidates = image_labels[predicted] > 0
     soft = soft_labels(p, candidates, prevalence(p, field[predicted], candidates))
     targets[predicted] = weight*soft + (1 - weight)*targets[predicted]
     return targets
@@ -147,17 +151,21 @@ class LabelRefinement(Callback):
     def __init__(self,
                  begin: int, # epochs that learn the image labels as they are, at least 1
                  whole: int, # epoch from which on the targets are soft labels only
-                ): self.begin, self.whole, self.image_labels = begin, whole, None
+                ):
+        self.begin, self.whole = begin, whole
+        self.image_labels = None
     def weight(self,
                epoch: int, # from 0
               ) -> float: # 0 to 1
         "Weight of the soft labels in an epoch."
         return min(1., max(0., (epoch - self.begin + 1)/(self.whole - self.begin + 1)))
     def before_epoch(self):
-        loader, weight = self.dls.train, self.weight(self.checkpointer.offset + self.epoch)
+        loader = self.dls.train
+        weight = self.weight(self.checkpointer.offset + self.epoch)
         if not weight: return
         if self.image_labels is None: self.image_labels = loader.targets.numpy()
-        field, targets = loader.dataset.table.id.to_numpy(), None
+        field = loader.dataset.table.id.to_numpy()
+        targets = None
         if rank_and_size()[0] == 0: targets = refined_labels(*self.prediction_tracker.total(), self.image_labels, field, weight)
         loader.targets = torch.from_numpy(all_gather(targets)[0])
 
@@ -220,7 +228,8 @@ def field_posterior(probabilities: np.ndarray, # cells x classes, predicted by o
     for k in range(negative):
         log_ratio = _logit(probabilities[:, k]) - _logit(class_prior[k])
         likelihood = _field_log_likelihood(evidence_scale*log_ratio - evidence_offset, field_number)
-        prior, present = _fraction_prior(prevalences, k), prevalences.images[k]
+        prior = _fraction_prior(prevalences, k)
+        present = prevalences.images[k]
         out[:, k] = _posterior_mean(log_ratio, likelihood, field_number, prior, present)
     nothing_else = np.prod(1 - out[:, :negative], axis=1)
     out[:, negative] = (probabilities[:, negative] + nothing_else)/2
@@ -238,7 +247,8 @@ def _posterior_mean(log_ratio, likelihood, field_number, prior, present):
     highest = np.maximum(some.max(0), none)
     some, none = np.exp(some - highest), np.exp(none - highest)
     posterior = some/(some.sum(0) + none)
-    odds, out = np.exp(np.clip(log_ratio, -30, 30)), np.zeros(len(log_ratio))
+    odds = np.exp(np.clip(log_ratio, -30, 30))
+    out = np.zeros(len(log_ratio))
     for fraction, weight in zip(_fractions, posterior): out += weight[field_number]*fraction*odds/(1 - fraction + fraction*odds)
     return out
 
@@ -266,7 +276,8 @@ def embed_cells(network: Network, # in eval mode, on its device
                 bs: int=256, # batch size
                ) -> tuple: # cells x features and cells x classes: input and output of the last layer
     "Embeddings and logits of every cell."
-    device, n = next(network.parameters()).device, len(store)
+    device = next(network.parameters()).device
+    n = len(store)
     batches = [partial(store.batch, range(i, min(i + bs, n))) for i in range(0, n, bs)]
     embeddings, logits = [], []
     for x in prefetch(batches):
@@ -307,36 +318,20 @@ def update_last_layer(network: Network, # as it was trained
                       biases: np.ndarray, # of the added map, by class
                      ) -> Network: # the same object
     "Write the result of `refit_last_layer` into the network."
-    last, arrays = network.head[-1], (scale, offset, weights, biases)
+    last = network.head[-1]
+    arrays = (scale, offset, weights, biases)
     scale, offset, weights, biases = (torch.from_numpy(np.asarray(a, np.float32)) for a in arrays)
     with torch.no_grad():
         last.weight.copy_(last.weight.cpu()*scale[:, None] + weights)
         last.bias.copy_(last.bias.cpu()*scale + offset + biases)
     return network
 
-# %% ../nbs/09a_label_noise.ipynb #62ed47f7
-@command
-def refine(ws: str, # workspace
-           first: Name='copied', # model trained on image labels given to every cell (`train --labels copied`)
-           name: Name='best', # name of the new model, WS/models/NAME
-           steps: Whole=150, # optimisation steps of the refit; 0 only applies Platt scaling to the logits
-           device: Device='', # cpu, cuda or mps (default: the fastest available)
-           threads: Count=1, # CPU threads
-          ) -> Outcome: # its note tells the estimated prevalence
-    "Estimate the label noise of a model's training cells, refit its last layer to soft labels, and calibrate it."
-    folder = existing(Path(ws)/'models'/first, 'model (`hpa_cellcls train --labels copied` makes it)')
-    store = CellStore(Path(ws)/'cells')
-    rows, predictions = _training_predictions(folder, store)
-    dest, params = Path(ws)/'models'/name, dict(first=first, made=content(folder/'model.safetensors'), steps=steps)
-    with Record(dest, 'refine', params, defaults_of(refine), dest/'model.json').held() as record:
-        if 'model' in record.entries() and not record.damaged(): return _outcome(name, record.entries()['model']['result'], 1)
-        _refit_model(record, folder, store.select(rows), predictions, steps, compute_device(device or None), threads)
-        return _outcome(name, record.entries()['model']['result'])
-
+# %% ../nbs/09a_label_noise.ipynb #0b32c2d7
 def _refit_model(record, folder, cells, predictions, steps, device, threads):
     "Refit and calibrate a model, and save it with its prevalence."
     network, about = load_model(folder, tuple(cells.params['only']))
-    candidates, field = cell_targets(cells.table, 'copied')[0] > 0, cells.table.id.to_numpy()
+    candidates = cell_targets(cells.table, 'copied')[0] > 0
+    field = cells.table.id.to_numpy()
     with using_threads(threads):
         embeddings, logits = embed_cells(to_device(network, device), cells, Prepare(about['mean'], about['std'], about.get('size')))
     layer, prevalences, p = refit_to_prevalence(embeddings, logits, predictions, field, candidates, steps)
@@ -354,3 +349,23 @@ def _outcome(name, result, skipped=0):
     note = (f'{name}: from {result["cells"]} cells; about {result["single"]:.0%} of the cells show the label of an image with one label, '
             f'{result["multi"]:.0%} a label of an image with several (median over classes).')
     return Outcome('refine', {name: result}, {}, skipped, note)
+
+# %% ../nbs/09a_label_noise.ipynb #62ed47f7
+@command
+def refine(ws: str, # workspace
+           first: Name='copied', # model trained on image labels given to every cell (`train --labels copied`)
+           name: Name='best', # name of the new model, WS/models/NAME
+           steps: Whole=150, # optimisation steps of the refit; 0 only applies Platt scaling to the logits
+           device: Device='', # cpu, cuda or mps (default: the fastest available)
+           threads: Count=1, # CPU threads
+          ) -> Outcome: # its note tells the estimated prevalence
+    "Estimate the label noise of a model's training cells, refit its last layer to soft labels, and calibrate it."
+    folder = existing(Path(ws)/'models'/first, 'model (`hpa_cellcls train --labels copied` makes it)')
+    store = CellStore(Path(ws)/'cells')
+    rows, predictions = _training_predictions(folder, store)
+    dest = Path(ws)/'models'/name
+    params = dict(first=first, made=content(folder/'model.safetensors'), steps=steps)
+    with Record(dest, 'refine', params, defaults_of(refine), dest/'model.json').held() as record:
+        if 'model' in record.entries() and not record.damaged(): return _outcome(name, record.entries()['model']['result'], 1)
+        _refit_model(record, folder, store.select(rows), predictions, steps, compute_device(device or None), threads)
+        return _outcome(name, record.entries()['model']['result'])
