@@ -30,8 +30,9 @@ from .image_level import family, predict_images, read_image_predictions
 from .inference import workspace_of
 from .labels import classes, label_matrix
 from .losses import Focal, Loss, known_part
-from .models import (Arch, is_arch, _as_map, _bare, _body, _card, _create, _other_classes, _published_body, _refill, _widen, compute_device, computing,
-                                to_device)
+from hpa_cellcls.models import (
+    Arch, as_feature_map, class_difference, compute_device, computing, is_arch, load_tensors, make_body, read_model_card, timm_body, to_device,
+    trim_body)
 from .score import mean_ap
 from .segmentation import with_masks
 from .options import (Amount, Annotated, Count, Device, Duration, Folds, Literal, Name, Place, Positive, Range, Several, Share, ShareBelowOne, Whole, command,
@@ -53,10 +54,10 @@ def _finer(body, stride):
 def _cam_body(arch, channels, stride, pretrained):
     "A body whose last map has the stride that was asked for."
     if stride not in (8, 16, 32): raise UserError(f'stride={stride}: is not one of 8, 16, 32.')
-    if arch == 'small': return _finer(_body(arch, channels, 'timm', pretrained), stride)
+    if arch == 'small': return _finer(make_body(arch, channels, 'timm', pretrained), stride)
     def create(**kw):
         kw = dict(num_classes=0) | kw
-        return _bare(_widen(_published_body(arch, pretrained, kw), channels) if pretrained else _create(arch, in_chans=len(channels), **kw))
+        return trim_body(timm_body(arch, channels, pretrained, **kw))
     try: body = create(**dict(output_stride=stride) if stride != 32 else {})
     except TypeError: body = create()
     if (own := body.feature_info[-1]['reduction']) != stride: raise UserError(f'{arch}: its maps have the stride {own}, which is fixed; give {own}, or another network such as efficientnet_b4.')
@@ -108,7 +109,7 @@ def features(self: CamNetwork,
              x: torch.Tensor, # fields x channels x height x width, normalised
             ) -> torch.Tensor: # fields x features x h x w
     "The last map of the body."
-    return _as_map(self.body.forward_features(x), self.body.num_features, self.body, x.shape[2:])
+    return as_feature_map(self.body.forward_features(x), self.body.num_features, self.body, x.shape[2:])
 
 @patch
 def maps(self: CamNetwork,
@@ -213,13 +214,13 @@ def load_cam(folder: str|Path, # of a saved model
              channels: tuple=None, # the channels that it will be given, when they are known
             ) -> tuple: # network in eval mode, about
     "A saved network with class maps, and what was said about it."
-    card = _card(folder)
+    card = read_model_card(folder)
     config, about = card['network'], card['about']
     if 'pieces' not in config: raise UserError(f'{folder}: is a network without class maps; train one with `train_cam`.')
-    if differ := _other_classes(about['classes'], classes): raise UserError(f'{folder}: has other classes ({differ}); train again.')
+    if differ := class_difference(about['classes'], classes): raise UserError(f'{folder}: has other classes ({differ}); train again.')
     if channels is not None and list(channels) != config['channels']:
         raise UserError(f'{folder}: takes the channels {",".join(config["channels"])} in this order, not {",".join(channels)}.')
-    return _refill(CamNetwork(**config | dict(pretrained=False)), folder).eval(), about
+    return load_tensors(CamNetwork(**config | dict(pretrained=False)), folder).eval(), about
 
 def find_model(ws: str|Path, # workspace
                model: str, # name of a model in it, or a folder
@@ -709,7 +710,7 @@ def load_calibration(folder: str|Path, # of a model
     try: card = json.loads(path.read_text())
     except ValueError: card = {}
     if card.get('version') != 1: raise UserError(f'{path}: is damaged, or of another version; calibrate again.')
-    _card(folder)
+    read_model_card(folder)
     if card['model'] != content(Path(folder)/'model.json'): raise UserError(f'{path}: belongs to another training of the model; calibrate again.')
     return card, Steps(np.float32(card.pop('edges')), np.array(card.pop('values')))
 
