@@ -1,4 +1,4 @@
-"""After this page you can train one network on several GPUs at once, and get what one would have given, sooner.
+"""After this page you can train one network on several GPUs, and get the same result as on one, sooner.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/distributed.html.md"""
 
@@ -23,44 +23,51 @@ with warnings.catch_warnings():
     from fastai.callback.core import Callback
 
 # %% ../nbs/03e_distributed.ipynb #fbe46a9d
-def rank_and_size() -> tuple: # number of this process, how many there are
-    "Which of how many processes this is."
+def rank_and_size() -> tuple: # number of this process from 0 on, number of processes
+    "Rank of this process, and the number of processes."
     return int(os.environ.get('RANK', 0)), int(os.environ.get('WORLD_SIZE', 1))
 
-def single_process_only(what: str, # the command
-         ):
-    "Refuse to do in several processes what one must do."
-    if rank_and_size()[1] > 1: raise UserError(f'{what}: works in one process; start it without torchrun, which only `train` can make use of.')
+def single_process_only(command: str, # its name
+                       ):
+    "Refuse to run a command in several processes that works in one."
+    if rank_and_size()[1] > 1: raise UserError(f'{command}: works in one process; start it without torchrun, which is for `train` only.')
 
-def per_process(batch: int, # cells in a batch
-            ) -> int: # cells for each process
+def per_process(batch: int, # batch size
+               ) -> int: # number of cells for each process
     "The part of a batch that a process gets."
     n = rank_and_size()[1]
-    if batch % n: raise UserError(f'--batch {batch}: cannot be shared by {n} processes; give a multiple of {n}.')
+    if batch % n: raise UserError(f'--batch {batch}: cannot be divided among {n} processes; give a multiple of {n}.')
     return batch//n
 
 # %% ../nbs/03e_distributed.ipynb #81e3218b
 def join(device: torch.device, # to compute on
         ) -> torch.device: # that of this process
-    "Meet the other rank_and_size, if there are any."
+    "Connect this process with the others, if there are any."
     if rank_and_size()[1] == 1: return device
-    if not find_spec('accelerate'): raise UserError('torchrun: distributed_training a training needs accelerate; `pip install accelerate`, or start without torchrun.')
+    if not find_spec('accelerate'):
+        raise UserError('torchrun: training in several processes needs accelerate; `pip install accelerate`, or start without torchrun.')
     if device.type not in ('cpu', 'cuda'): raise UserError(f'torchrun: {device.type} cannot be shared; start without torchrun.')
     if device.type == 'cuda': device = _own_gpu(int(os.environ['LOCAL_RANK']), torch.cuda.device_count())
-    if not distributed.is_initialized():
-        distributed.init_process_group('cpu:gloo,cuda:nccl' if device.type == 'cuda' else 'gloo', timeout=timedelta(minutes=10))
-        atexit.register(lambda: distributed.is_initialized() and distributed.destroy_process_group())
+    if distributed.is_initialized(): return device
+    backend = 'cpu:gloo,cuda:nccl' if device.type == 'cuda' else 'gloo'
+    distributed.init_process_group(backend, timeout=timedelta(minutes=10))
+    atexit.register(_leave)
     return device
 
-def _own_gpu(number, there):
+def _leave():
+    "Close the connection."
+    if distributed.is_initialized(): distributed.destroy_process_group()
+
+def _own_gpu(number, available):
     "The GPU of this process."
-    if number >= there: raise UserError(f'torchrun: starts more processes than the {there} GPUs that are there; give --nproc-per-node {there}.')
+    if number >= available:
+        raise UserError(f'torchrun: starts more processes than there are GPUs ({available}); give --nproc-per-node {available}.')
     torch.cuda.set_device(number)
     return torch.device('cuda', number)
 
 # %% ../nbs/03e_distributed.ipynb #551953ed
 def all_gather(found, # by this process; anything small
-            ) -> list: # what each process has found
+              ) -> list: # what each process has found, by rank
     "What all processes have found."
     if not distributed.is_initialized(): return [found]
     out = [None]*rank_and_size()[1]
@@ -68,44 +75,45 @@ def all_gather(found, # by this process; anything small
     return out
 
 def all_sum(*arrays: np.ndarray, # of this process
-          ) -> list: # sums over all processes in the first; zeros in the others
-    "Let the first process have everything."
+           ) -> list: # sums over all processes in the first process; zeros in the others
+    "Sum arrays over all processes."
     if not distributed.is_initialized(): return [*arrays]
     for a in arrays: distributed.reduce(torch.from_numpy(a), 0)
     return [a*(rank_and_size()[0] == 0) for a in arrays]
 
 @contextmanager
 def first_process_first():
-    "The first process goes first; the others follow when it is done."
+    "Let the first process run the context before the others do."
     if rank_and_size()[0]: all_gather(None)
     yield
     if not rank_and_size()[0]: all_gather(None)
 
 # %% ../nbs/03e_distributed.ipynb #6861869a
-def unwrapped(network: torch.nn.Module, # perhaps wrapped
-        ) -> torch.nn.Module: # as it was made
+def unwrapped(network: torch.nn.Module, # a network, wrapped for several processes or not
+             ) -> torch.nn.Module: # as it was made
     "The network itself."
     return network.module if isinstance(network, torch.nn.parallel.DistributedDataParallel) else network
 
 class Unwrapped(Callback):
-    "Judge the network itself, with the statistics of the first process."
+    "Validate the network itself, with the BatchNorm statistics of the first process."
     order = -15
     def before_validate(self):
-        self.wrapped, self.learn.model = self.model, unwrapped(self.model)
+        self.wrapped = self.model
+        self.learn.model = unwrapped(self.wrapped)
         for b in self.learn.model.buffers(): distributed.broadcast(b, 0)
     def after_validate(self):
         if self.wrapped is not unwrapped(self.wrapped): self.learn.model = self.wrapped
 
 @contextmanager
-def distributed_training(learner, # of fastai, whose loaders draw a share
-           ):
-    "Within this, what one process learns from its cells all of them learn."
+def distributed_training(learner, # of fastai, whose loaders divide the epoch among processes
+                        ):
+    "Train the network of a learner in all processes together inside the context."
     if rank_and_size()[1] == 1:
         yield
         return
     import fastai.distributed
     from accelerate import DistributedDataParallelKwargs
-    how = DistributedDataParallelKwargs(static_graph=True)
-    with learner.distrib_ctx(sync_bn=False, cpu=learner.dls.device.type == 'cpu', kwargs_handlers=[how]), learner.added_cbs(Unwrapped()):
+    options = dict(sync_bn=False, cpu=learner.dls.device.type == 'cpu', kwargs_handlers=[DistributedDataParallelKwargs(static_graph=True)])
+    with learner.distrib_ctx(**options), learner.added_cbs(Unwrapped()):
         learner.distributed_trainer._wrap_dl = lambda loader: loader
         yield

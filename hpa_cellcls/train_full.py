@@ -1,4 +1,4 @@
-"""After this page you can train on all images: from the network of the single-label cells, over pseudo-labels, to one that has learned from every cell, in as many rounds as you like.
+"""After this page you can train on all images: start from the network of the single-label cells, give the others pseudo-labels, and train on every cell, in as many rounds as you like.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/train_full.html.md"""
 
@@ -20,43 +20,46 @@ from .train import train
 # %% ../nbs/05_train_full.ipynb #a09de7e6
 @command
 def train_full(ws: str, # workspace
-               first: Name='single', # model of the first stage
-               name: Name='full', # of the model: it will be WS/models/NAME
-               rounds: Count=1, # of pseudo-labels and training
-               rule: Literal['hard', 'shifted', 'soft', 'thresholds']='hard', # for pseudo-labels: hard (the source's), shifted, soft, thresholds
-               share: Annotated[float, Range(above=0, below=1)]=.6, # expected share of cells with a label (shifted, soft)
-               none: Literal['leave', 'negative']='leave', # cells that show no candidate: leave or negative
-               weight: Amount=1, # of pseudo-labels, where labels of single-label images have 1
-               epochs: Count=8, # of each training
-               lr: Positive=.003, # highest learning rate
-               fold: Folds='0', # folds to judge by; empty to learn from all
-               seed: Whole=0, # of everything random
-               device: Device='', # cpu, cuda, mps (the fastest that is there)
-               threads: Count=1, # of the processor, see `train`
-               stop_after: Duration='', # stop in time, such as 11h; the same command goes on from there
+               first: Name='single', # name of the model of the first stage
+               name: Name='full', # name of the model: WS/models/NAME
+               rounds: Count=1, # rounds of pseudo-labelling and training
+               rule: Literal['hard', 'shifted', 'soft', 'thresholds']='hard', # rule for pseudo-labels: hard (S1), shifted, soft, thresholds
+               share: Annotated[float, Range(above=0, below=1)]=.6, # class prior in images with the label (shifted, soft)
+               none: Literal['leave', 'negative']='leave', # cells without any class: leave (unknown), negative
+               weight: Amount=1, # weight of pseudo-labels; labels of single-label images have 1
+               epochs: Count=8, # number of epochs of each training
+               lr: Positive=.003, # maximum learning rate
+               fold: Folds='0', # validation folds, separated by commas; empty to train on all
+               seed: Whole=0, # random seed
+               device: Device='', # device: cpu, cuda, mps; the fastest that is there if empty
+               threads: Count=1, # CPU threads; more change results at rounding level, and slow down a busy machine
+               stop_after: Duration='', # wall-clock limit of all trainings together, such as 11h; the same command resumes
               ) -> Outcome: # of the last training
-    "Pseudo-labels and training on all cells, from the model of the first stage: the second half of S1."
+    "Pseudo-labels and training on all cells, starting from the model of the first stage: the second half of S1."
     single_process_only('train_full')
     existing(Path(ws)/'models'/first, 'model of the first stage (`hpa_cellcls train` makes it)')
-    labelling, learning = dict(rule=rule, share=share, none=none, weight=weight, device=device), dict(epochs=epochs, lr=lr, seed=seed, device=device, threads=threads)
-    teachers, begin, until = first, first, time.monotonic() + seconds(stop_after)
-    for r in range(1, rounds + 1):
-        labels = name if r == rounds else f'{name}-round{r}'
-        pseudolabel(ws, teachers, labels, **labelling)
-        if r == rounds: return train(ws, name, labels, init=begin, fold=fold, stop_after=_left(until), **learning)
-        names, done = _one_per_fold(ws, labels, begin, learning, until)
-        if 'time is up' in done.note: return done
-        teachers = ','.join(names)
+    labelling = dict(rule=rule, share=share, none=none, weight=weight, device=device)
+    training = dict(init=first, epochs=epochs, lr=lr, seed=seed, device=device, threads=threads)
+    until = time.monotonic() + seconds(stop_after)
+    models = first
+    for i in range(1, rounds):
+        labels = f'{name}-round{i}'
+        pseudolabel(ws, models, labels, **labelling)
+        names, out = _one_per_fold(ws, labels, training, until)
+        if 'time is up' in out.note: return out
+        models = ','.join(names)
+    pseudolabel(ws, models, name, **labelling)
+    return train(ws, name, labels=name, fold=fold, stop_after=_left(until), **training)
 
-def _one_per_fold(ws, labels, begin, learning, until):
-    "Names of a model for each fold that has not learned from it, and the outcome of the last."
+def _one_per_fold(ws, labels, training, until):
+    "Names of a model for each fold that is not trained on it, and the outcome of the last training."
     names = []
     for k in sorted({*CellStore(Path(ws)/'cells').table.fold}):
         names.append(f'{labels}-without{k}')
-        done = train(ws, names[-1], labels, init=begin, fold=str(k), stop_after=_left(until), **learning)
-        if 'time is up' in done.note: break
-    return names, done
+        out = train(ws, names[-1], labels=labels, fold=str(k), stop_after=_left(until), **training)
+        if 'time is up' in out.note: break
+    return names, out
 
 def _left(until):
-    "What is left of the time, for the next training."
+    "The rest of the wall-clock limit, for the next training."
     return '' if until == float('inf') else f'{max(0, until - time.monotonic()):.3f}s'
