@@ -6,8 +6,9 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/submission.html.md"""
 
 # %% auto #0
 __all__ = ['probability_columns', 'prediction_columns', 'submission_columns', 'encode_mask', 'run_lengths', 'packed_mask',
-           'decode_mask', 'encode_cells', 'mask_box', 'truth_object', 'write_predictions', 'read_predictions',
-           'prediction_string', 'Row', 'Rows', 'Objects', 'read_objects', 'submit', 'Validation', 'validate']
+           'decode_mask', 'encode_cells', 'mask_box', 'truth_object', 'locate_predictions', 'write_predictions',
+           'read_predictions', 'prediction_string', 'Row', 'Rows', 'Objects', 'read_objects', 'submit', 'Validation',
+           'validate']
 
 # %% ../nbs/06a_submission.ipynb #fe7afbbb
 import base64, csv, json, zlib
@@ -113,6 +114,13 @@ def truth_object(mask: np.ndarray, # mask of a cell
 # %% ../nbs/06a_submission.ipynb #b6deb924
 probability_columns = tuple(f'p{k}' for k in range(len(classes)))
 prediction_columns = ('id', 'number', 'y0', 'x0', 'y1', 'x1', 'area', 'at_border', 'small', 'height', 'width', *probability_columns)
+
+def locate_predictions(ws: str|Path, # workspace
+                       predictions: str, # NAME of predictions in this workspace, or WS2:NAME of those in another
+                      ) -> tuple: # their workspace, their name
+    "Workspace and name of predictions."
+    other, _, name = predictions.rpartition(':')
+    return Path(other or ws), name
 
 def _check_predictions(table, path):
     "A table of other columns, or of probabilities that are none, would only fail much later."
