@@ -284,11 +284,11 @@ def enter(contest: Contest, # the fields
          ) -> dict: # rows, and what they cost
     "Let a system learn and be judged, in this process."
     import cv2
-    from hpa_cellcls.demo import judge
+    from hpa_cellcls.demo import evaluate_predictions
     cv2.setNumThreads(1)
     dest, alias = Path(dest), _alias(name)
     _keep_notes(dest.with_suffix(''))
-    def judged(predictions): return {k: round(v, 6) for k, v in judge(contest.others, predictions, contest.truth).items()}
+    def judged(predictions): return {k: round(v, 6) for k, v in evaluate_predictions(contest.others, predictions, contest.truth).items()}
     try: rows = [dict(evidence=e, **judged(p)) for e, p in systems[name](contest, alias)]
     except UserError as e: result = dict(failed=str(e))
     else:

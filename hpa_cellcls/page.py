@@ -14,8 +14,8 @@ import numpy as np, pandas as pd
 from jinja2 import Environment, StrictUndefined
 from .data import read_fields
 from .options import Annotated, Count, Positive, Range, command
-from .page_data import (cell_scores, cells_in_order, draw_fields, failed_fields, find_predictions, page_data, pick_cells, read_truth,
-                                   true_classes)
+from .page_data import (cell_scores, cells_in_order, draw_fields, failed_fields, find_predictions, page_data, pick_cells,
+                                   read_truth, true_classes)
 from .stage import Outcome, read_json, write_text
 from .submission import read_predictions
 

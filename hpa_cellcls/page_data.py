@@ -120,10 +120,10 @@ def encode_picture(picture: np.ndarray, # height x width, or height x width x 3;
                    quality: int=40, # of the WebP, 1 to 100; 0 for a PNG, which is lossless
                   ) -> str: # base64
     "A picture as text that a page can hold."
-    suffix, options = '.webp', [cv2.IMWRITE_WEBP_QUALITY, quality]
-    if quality == 0: suffix, options = '.png', [cv2.IMWRITE_PNG_COMPRESSION, 1]
     if picture.ndim == 3: picture = picture[..., ::-1]
-    return base64.b64encode(cv2.imencode(suffix, picture, options)[1].tobytes()).decode()
+    if quality: _, encoded = cv2.imencode('.webp', picture, [cv2.IMWRITE_WEBP_QUALITY, quality])
+    else: _, encoded = cv2.imencode('.png', picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    return base64.b64encode(encoded.tobytes()).decode()
 
 def encode_stains(picture: np.ndarray, # height x width x 3, 8-bit
                  ) -> tuple: # base64 of the protein in gray, base64 of the other stains in colour
@@ -170,7 +170,8 @@ def tile_crops(crops: list, # pictures of one size
                columns: int, # pictures in a row
               ) -> np.ndarray: # one picture
     "Crops in rows; what is left of the last row is black."
-    crops = crops + [np.zeros_like(crops[0])] * (-len(crops) % columns)
+    free = -len(crops) % columns
+    crops = [*crops, *[np.zeros_like(crops[0])]*free]
     rows = [np.concatenate(crops[i:i + columns], 1) for i in range(0, len(crops), columns)]
     return np.concatenate(rows)
 
@@ -179,7 +180,8 @@ def _draw_field(item):
     "Thumbnail, outlines, and the crops that are wanted, as text."
     field, masks, rows, wanted, size, gain = item
     if not masks.exists(): raise UserError(f'{masks}: no such mask; run `hpa_cellcls segment` first.')
-    image, cells = read_field(field, shown_channels), read_masks(masks)[1]
+    image = read_field(field, shown_channels)
+    cells = read_masks(masks)[1]
     shape = image['green'].shape
     if cells.shape != shape: raise UserError(f'{masks}: its masks have the shape {cells.shape}, the field {shape}; segment it again.')
     paths = [outline(cells, r['number'], (r['y0'], r['x0'], r['y1'], r['x1'])) for r in rows]
