@@ -95,7 +95,8 @@ def demo(dest: Place='demo', # folder for all files of the demo
     _print_step(7, 'Predicting the other fields', *predicted)
     table = pd.DataFrame({name: evaluate_predictions(others, name, truth) for name in _models}).T
     write_table(home/'scores.csv', table.rename_axis('model').reset_index())
-    _print_step(8, 'Writing the report', report(others, 'best', truth=_true_cells(others, truth), dest=home/'report/index.html', n_jobs=n_jobs))
+    page = report(others, 'best', truth=_true_cells(others, truth), dest=home/'report/index.html', n_jobs=n_jobs)
+    _print_step(8, 'Writing the report', page)
     return _outcome(home, table, perf_counter() - start)
 
 # %% ../nbs/11_report.ipynb #0911a2f8

@@ -28,14 +28,14 @@ from .store import CellStore
 # %% ../nbs/03d_validation.ipynb #1534f9ae
 def validation_cells(table: pd.DataFrame, # of a store of cells
                      held_out: str, # validation folds of the training, such as `0` or `0,1`; empty: none
-                     learned: set, # ids of the images that the model was trained on
+                     trained_on: set, # ids of the images that the model was trained on
                      fold: str=None, # folds to validate on, such as `0,1`, or `all`; `None`: the validation folds of the training
                     ) -> tuple: # rows of the table; a warning, empty if there is none
     "The cells of the validation folds."
     if fold is None and not held_out:
         raise UserError('--fold: this model has no validation fold; name the folds to validate on, such as --fold 0, or --fold all.')
     rows = _in_folds(table, str(held_out if fold is None else fold))
-    seen = table.id.iloc[rows].isin(learned).values
+    seen = table.id.iloc[rows].isin(trained_on).values
     if not seen.any(): return rows, ''
     problem = f'{seen.sum()} of {len(rows)} cells are of images that the model was trained on'
     if fold is None:
