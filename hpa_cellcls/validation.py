@@ -353,7 +353,7 @@ def evaluate(ws: str, # workspace with WS/cells
              fold: _FoldsOrAll=None, # validation folds, such as 0,1, or all (those of its training)
              views: Annotated[int, Range(1, 8)]=1, # TTA views: turns and flips of each cell
              reduce: Literal['mean', 'max']='mean', # how to combine the views
-             thresholds: Thresholds='best', # by class: best F1, soft F1, label ratio (ratio), or one number, such as .5
+             thresholds: Thresholds='best', # best (F1), soft (softened F1), ratio (labels as often as they are true), or a number like .5
              truth: str='', # CSV of true labels by cell, such as truth/cells.csv of generated fields (single-label images)
              device: Device='', # cpu, cuda, mps (the fastest that is there)
             ) -> Validation: # prints as a short table
