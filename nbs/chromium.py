@@ -85,7 +85,8 @@ class Window:
 
     def choose(self, id, value):
         "Set a form element, as if its user had."
-        self.js(f"(() => {{ const e = $('#{id}'); e.value = {json.dumps(value)}; e.dispatchEvent(new Event('input', {{bubbles: true}})); }})()")
+        event = "e.dispatchEvent(new Event('input', {bubbles: true}));"
+        self.js(f"(() => {{ const e = $('#{id}'); e.value = {json.dumps(value)}; {event} }})()")
 
     def type(self, text): self('Input.insertText', text=text)
     def photograph(self): return base64.b64decode(self('Page.captureScreenshot', format='png')['data'])
