@@ -150,7 +150,7 @@ def _s2(split, name):
 def _s3(split, name):
     size = split.plan.whole_size
     _call('S3', split, name=name, archs='small', channels='red,green,blue,yellow', size=size, init='', losses='alpha_gamma',
-          rates='.003', batches='16', normalise='own', epochs=split.plan.epochs(_n_fields(split), size), folds='0', views='identity')
+          class_prior='.003', batches='16', normalise='own', epochs=split.plan.epochs(_n_fields(split), size), folds='0', views='identity')
     yield 'cell', name
 
 @register('S4')

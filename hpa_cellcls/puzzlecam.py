@@ -23,7 +23,7 @@ from .field_store import FieldSize, join_tiles, open_fields, split_tiles, store_
 from .fit import Examples, Settings, Task, initial_network, phase, phases, split_train_valid
 from .labels import classes
 from .losses import Focal, Loss, known_part
-from .models import _as_map, _bare, _body, _card, _create, _other_classes, _published_body, _refill, _widen
+from .models import as_feature_map, class_difference, load_tensors, make_body, read_model_card, timm_body, trim_body
 from .options import Amount, Annotated, Count, Literal, Positive, Range, ShareBelowOne
 from .stage import UserError, content
 
@@ -39,11 +39,9 @@ def _finer(body, stride):
 def _cam_body(arch, channels, stride, pretrained):
     "A body whose last map has the stride that was asked for."
     if stride not in (8, 16, 32): raise UserError(f'stride={stride}: is not one of 8, 16, 32.')
-    if arch == 'small': return _finer(_body(arch, channels, 'timm', pretrained), stride)
+    if arch == 'small': return _finer(make_body(arch, channels, 'timm', pretrained), stride)
     def create(**options):
-        options = dict(num_classes=0) | options
-        if not pretrained: return _bare(_create(arch, in_chans=len(channels), **options))
-        return _bare(_widen(_published_body(arch, pretrained, options), channels))
+        return trim_body(timm_body(arch, channels, pretrained, **dict(num_classes=0) | options))
     try: body = create(output_stride=stride) if stride != 32 else create()
     except TypeError: body = create()
     own = body.feature_info[-1]['reduction']
@@ -82,7 +80,7 @@ def features(self: CamNetwork,
              x: torch.Tensor, # fields x channels x height x width, normalised
             ) -> torch.Tensor: # fields x features x h x w
     "The last map of the body."
-    return _as_map(self.body.forward_features(x), self.body.num_features, self.body, x.shape[2:])
+    return as_feature_map(self.body.forward_features(x), self.body.num_features, self.body, x.shape[2:])
 
 @patch
 def maps(self: CamNetwork,
@@ -152,14 +150,14 @@ def load_cam(folder: str|Path, # of a saved model
              channels: tuple=None, # the channels that it will be given, when they are known
             ) -> tuple: # network in eval mode, description
     "A saved network with class maps, and what is saved with it."
-    card = _card(folder)
+    card = read_model_card(folder)
     config, about = card['network'], card['about']
     if 'pieces' not in config: raise UserError(f'{folder}: is a network without class maps; train one with `hpa_cellcls train-cam`.')
-    differ = _other_classes(about['classes'], classes)
+    differ = class_difference(about['classes'], classes)
     if differ: raise UserError(f'{folder}: has other classes ({differ}); train again.')
     if channels is not None and list(channels) != config['channels']:
         raise UserError(f'{folder}: takes the channels {",".join(config["channels"])} in this order, not {",".join(channels)}.')
-    return _refill(CamNetwork(**config | dict(pretrained=False)), folder).eval(), about
+    return load_tensors(CamNetwork(**config | dict(pretrained=False)), folder).eval(), about
 
 # %% ../nbs/08_puzzlecam.ipynb #20490555
 def _poly_groups(network):
