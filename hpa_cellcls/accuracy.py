@@ -74,7 +74,7 @@ def prepare(contest: Contest, # what is wanted
             n_jobs: int=None, # processes (all cores)
            ) -> Contest: # the same
     "Draw fields, find their cells and cut them, once for all systems."
-    from hpa_cellcls.crops import cut, rim
+    from hpa_cellcls.crops import cut, default_gap
     from hpa_cellcls.data import index
     from hpa_cellcls.segmentation import segment
     from hpa_cellcls.synth import synth
@@ -85,7 +85,7 @@ def prepare(contest: Contest, # what is wanted
         done(synth(home/data, n, plan.pixels, seed, contest.regime, n_jobs=n_jobs))
         done(index(home/data, ws, n_jobs=n_jobs))
         done(segment(ws, n_jobs=n_jobs))
-    done(cut(contest.ws, side=plan.side, frame='fixed', away=rim, n_jobs=n_jobs))
+    done(cut(contest.ws, side=plan.side, frame='fixed', gap=default_gap, n_jobs=n_jobs))
     return contest
 
 # %% ../nbs/10a_accuracy.ipynb #557b9df2

@@ -169,37 +169,31 @@ def _three_ways(folder, n, side=128):
         for c, pixels in zip(channels, crop): cv2.imwrite(f'{folder}/png/{i}_{c}.png', pixels)
     return CellStore(folder/'store'), Memmap(folder/'all.npy'), PNGFolder(folder/'png', min(n, 2000)), rate, size
 
-def _drain(data, picks, workers=2, ready=False, plain=False):
-    "Read crops in batches through a torch DataLoader, and copy them or make them ready for a network; a store without workers uses two threads."
+def _read_batches(data, picks):
+    "Read crops in batches of 64 and copy each: a store with two threads, anything else with two worker processes."
     import torch
     from torch.utils.data import DataLoader
     order = [int(i) % len(data) for i in picks]
-    if isinstance(data, CellStore) and not plain: batches = data.loader(64, workers, sampler=order)
-    else: batches = DataLoader(data, 64, sampler=order, num_workers=workers, collate_fn=torch.from_numpy if plain else None)
+    if isinstance(data, CellStore): batches = (torch.from_numpy(data.batch(order[i:i + 64])) for i in range(0, len(order), 64))
+    else: batches = DataLoader(data, 64, sampler=order, num_workers=2)
     for batch in batches:
         assert batch.dtype == torch.uint8
-        batch.float().div_(255) if ready else batch.clone()
+        batch.clone()
 
 # %% ../nbs/10_bench.ipynb #3c4d5d6a
 @race
 def reading(repeats: int=5, # counted runs of each way
             size: float=1, # of the work; 1 is what is published
            ) -> list: # rows of the table
-    "Random crops of 128 px through a DataLoader."
+    "Random crops of 128 px, in batches."
     with TemporaryDirectory() as folder:
         n = round(6000*size)
         store, mapped, files, rate, weight = _three_ways(Path(folder), n)
         picks, few = np.random.default_rng(0).integers(0, n, 5*n), np.random.default_rng(1).integers(0, n, max(64, n))
-        ways = (lambda: _drain(store, picks, 0)), (lambda: _drain(store, picks)), (lambda: _drain(store, picks, plain=True))
-        threads, processes, plain = (duel(way, lambda: _drain(mapped, picks), repeats) for way in ways)
-        ready = duel(lambda: _drain(store, picks, ready=True), lambda: _drain(mapped, picks, ready=True), repeats)
-        png, apart = (duel(lambda: _drain(store, few, w), lambda: _drain(files, few), repeats) for w in (0, 2))
-    return [_row('read crops by 2 threads, against a raw memory map by 2 processes', 'crops/s', threads, len(picks)),
-            _row('... both by 2 processes', 'crops/s', processes, len(picks)),
-            _row('... both by 2 processes of a plain `DataLoader`', 'crops/s', plain, len(picks)),
-            _row('... both by 2 processes, made ready for a network (floating point) as they come', 'crops/s', ready, len(picks)),
+        raw = duel(lambda: _read_batches(store, picks), lambda: _read_batches(mapped, picks), repeats)
+        png = duel(lambda: _read_batches(store, few), lambda: _read_batches(files, few), repeats)
+    return [_row('read crops by 2 threads, against a raw memory map by 2 processes', 'crops/s', raw, len(picks)),
             _row('... by 2 threads, against a PNG file a channel by 2 processes', 'crops/s', png, len(few)),
-            _row('... by 2 processes, against a PNG file a channel by 2 processes', 'crops/s', apart, len(few)),
             dict(what='write crops', unit='crops/s', ours=rate), dict(what='a crop on the disk', unit='bytes', ours=weight)]
 
 # %% ../nbs/10_bench.ipynb #82a1e96c

@@ -18,11 +18,11 @@ import numpy as np, pandas as pd
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from .crops import cut_cell, measure_cells
-from .data import composite, field_files, find_fields, read_field, read_fields, read_masks, scale_bits, write_fields, _look
+from .data import composite, field_files, find_fields, read_field, read_fields, read_masks, scale_bits, write_fields, summarize_field
 from .labels import classes, label_columns
 from .options import Annotated, Count, Device, Literal, Name, Positive, Range, Several, Share, command, defaults_of
-from .segmentation import _written, start_segmenter
-from .stage import (Inputs, Outcome, Record, UserError, _attempt, _list_failed, _prepared, _watch, digest, existing, fingerprint,
+from .segmentation import save_masks, start_segmenter
+from .stage import (Inputs, Outcome, Record, UserError, run_one, write_failures, prepare_one, with_progress, digest, existing, fingerprint,
                                run_stage, sweep, write_bytes)
 from .submission import prediction_columns, probability_columns, read_predictions, write_predictions
 
@@ -30,7 +30,7 @@ from .submission import prediction_columns, probability_columns, read_prediction
 def cutting(about: dict, # what was said about a model
            ) -> dict: # for `cut_cell`
     "How the crops of a model are cut."
-    how = {k: about['store'][k] for k in ('side', 'keep', 'frame', 'margin', 'span', 'away') if k in about['store']}
+    how = {k: about['store'][k] for k in ('side', 'keep', 'frame', 'margin', 'span', 'gap') if k in about['store']}
     return dict(how, side=about['side'], only=tuple(about['channels']))
 
 class Classifier:
@@ -97,7 +97,7 @@ def fields_to_predict(source: str|Path, # workspace, or folder of images
     fields, wrong = find_fields(source, order)
     items = {f['id']: f for f in fields.to_dict('records')} | {k: dict(id=k, wrong=v) for k,v in wrong.items()}
     if (Path(ws)/'fields.csv').exists(): _same_fields(ws, items)
-    seen = run_stage(_look, dict(sorted(items.items())), Path(ws)/'index', 'index', inputs=field_files, n_jobs=n_jobs)
+    seen = run_stage(summarize_field, dict(sorted(items.items())), Path(ws)/'index', 'index', inputs=field_files, n_jobs=n_jobs)
     if not seen.results: raise UserError(f'{source}: none of its {len(items)} fields can be used; {seen.failed[next(iter(seen.failed))][0]}')
     sizes = pd.DataFrame([dict(id=k, **{c: v[c] for c in ('width', 'height', 'bits')}) for k,v in seen.results.items()])
     write_fields(ws, fields.merge(sizes, on='id').assign(**dict.fromkeys(label_columns[1:], ''), group=0, fold=0, weight=1.))
@@ -129,7 +129,7 @@ def field_cells(task: dict, # field, its file of masks, ways of cutting; a segme
     nuclei, cells = _find_cells(image, task.get('maps'), segmenter) if segmenter else read_masks(file)
     shape = next(iter(image.values())).shape
     if cells.shape != shape: raise UserError(f'{file}: its masks have the shape {cells.shape}, the field {shape}; segment it again.')
-    found = _written(field, file.parent, nuclei, cells) if segmenter else dict(files=[])
+    found = save_masks(field, file.parent, nuclei, cells) if segmenter else dict(files=[])
     rows, image = measure_cells(nuclei, cells), {c: scale_bits(x) for c,x in image.items()}
     crops = [_stacked([cut_cell(image, cells, r, **w) for r in rows.to_dict('records')], w) for w in ways]
     rows = rows.assign(id=field['id'], height=shape[0], width=shape[1])[[c for c in prediction_columns if c not in probability_columns]]
@@ -293,10 +293,10 @@ def _work(parts, missing, classifiers, how, n_jobs):
     ways = [c.how for i,c in enumerate(classifiers) if c.how not in [o.how for o in classifiers[:i]]]
     n_jobs, fields = 1 if missing.alone else n_jobs, [f for k in parts.todo for f in parts.fields[k]]
     tasks = (dict(field=f, masks=parts.mask(f), ways=ways, segmenter=None) for f in fields)
-    calls = (delayed(_attempt)(field_cells, t['field']['id'], _prepared(missing.task, t), parts.masks, None, os.getpid()) for t in tasks)
+    calls = (delayed(run_one)(field_cells, t['field']['id'], prepare_one(missing.task, t), parts.masks, None, os.getpid()) for t in tasks)
     try:
         with closing(stream(calls, n_jobs, 1 if missing.two else parts.size)) as ready:
-            results = iter(_watch(ready, len(fields), 'predict', True))
+            results = iter(with_progress(ready, len(fields), 'predict', True))
             for key in parts.todo:
                 found = list(islice(results, len(parts.fields[key])))
                 for f, (_, entry, error) in zip(parts.fields[key], found):
@@ -359,7 +359,7 @@ def _gather(parts, failed, seconds, abouts):
     "One table of all parts, in the order of the fields."
     for r in parts.done.values(): failed = failed | {k: (e, '') for k,e in r['failed'].items()}
     failed = failed | parts.failed
-    _list_failed(parts.record, failed)
+    write_failures(parts.record, failed)
     tables = [t for k in parts.fields if len(t := read_predictions(parts.folder/f'{k}.parquet')[0])]
     if not tables: raise UserError(f'{parts.folder}: no cell was found in {len(parts.fields)} parts; ' + next(iter(failed.values()), ('the masks are empty', ''))[0])
     table = pd.concat(tables, ignore_index=True)

@@ -8,7 +8,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/synth.html.md"""
 __all__ = ['shares', 'kinds', 'patterns', 'photons', 'Side', 'View', 'Seed', 'Noise', 'Variability', 'label_sets', 'draw_labels',
            'draw_shows', 'texture', 'Culture', 'draw_culture', 'outlines', 'streams', 'draw_style', 'Scene', 'Cell',
            'grow_cell', 'worms', 'draw_red', 'draw_blue', 'draw_yellow', 'pattern', 'expose', 'image_labels', 'Field',
-           'make_field', 'synth']
+           'make_field', 'save_field', 'synth']
 
 # %% ../nbs/00a_synth.ipynb #e8174d5d
 import string
@@ -757,7 +757,7 @@ def _png(img):
 
 def _join(labels): return '|'.join(map(str, labels))
 
-def _write_field(item):
+def save_field(item):
     "Draw a field and write its files; returns what the tables need."
     dest, seed, index, knobs = item
     field = make_field(seed, index, **knobs)
@@ -797,7 +797,7 @@ def synth(dest: str, # folder for the fields
     _check_view(size, view)
     knobs = dict(size=size, view=view, touching=touching, noise=noise, variability=variability, empty=empty, omit=omit, bits=bits)
     items = {f's{seed}_{i:05d}': (Path(dest), seed, i, knobs) for i in range(n_fields)}
-    out = run_stage(_write_field, items, dest, 'synth', dict(seed=seed, **knobs), defaults_of(synth), output=Path(dest)/'train.csv',
+    out = run_stage(save_field, items, dest, 'synth', dict(seed=seed, **knobs), defaults_of(synth), output=Path(dest)/'train.csv',
                     n_jobs=n_jobs, progress=progress)
     _write_tables(Path(dest), out.results, size)
     return out

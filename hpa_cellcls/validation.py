@@ -20,7 +20,7 @@ from .labels import classes, label_matrix
 from .models import compute_device, computing, load_model, to_device
 from .score import Score, best_thresholds, class_ap, decide, f1, fit_thresholds, least_overlap, mean_ap, precision_recall, ratio_thresholds
 from .options import Annotated, Device, Literal, Range, Several, Thresholds, command
-from .stage import UserError, _watch, as_recorded, existing, read_json, read_table, write_bytes, write_table, write_text
+from .stage import UserError, with_progress, as_recorded, existing, read_json, read_table, write_bytes, write_table, write_text
 from .store import CellStore
 
 # %% ../nbs/03d_validation.ipynb #1534f9ae
@@ -293,7 +293,7 @@ def _probabilities(network, store, about, views, reduce):
     prepare, device = Prepare(about['mean'], about['std'], size=about.get('size')), next(network.parameters()).device
     parts = [range(i, min(i + 2048, len(store))) for i in range(0, len(store), 2048)]
     answers = (cell_probabilities(network, store.select(np.array(p)), prepare, views, reduce, autocast=computing(device)) for p in parts)
-    return np.concatenate(list(_watch(answers, len(parts), 'evaluate', True)))
+    return np.concatenate(list(with_progress(answers, len(parts), 'evaluate', True)))
 
 # %% ../nbs/03d_validation.ipynb #b41ad4df
 @command
