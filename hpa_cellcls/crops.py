@@ -1,4 +1,4 @@
-"""After this page you can cut every cell out of its field, in the way that your classifier wants it, with everything that is known about it.
+"""After this page you can cut every cell out of its field, in the way that your classifier needs, and know its size, position and labels.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/crops.html.md"""
 
@@ -19,105 +19,112 @@ from .store import CellStore, write_manifest, write_shard
 # %% ../nbs/02_crops.ipynb #8506b10b
 def measure_cells(nuclei: np.ndarray, # label image
                   cells: np.ndarray, # label image, the same numbers
-                 ) -> pd.DataFrame: # number, box (y0, x0, y1, x1), centre of the nucleus, areas, pieces, at_border, small
-    "One row for every cell of a field."
+                 ) -> pd.DataFrame: # number, box (y0, x0, y1, x1), centre of the nucleus, areas in pixels, pieces, flags
+    "Measure the cells of a field; one row a cell."
     rows = [_measure(k, box, nuclei, cells) for k, box in enumerate(ndimage.find_objects(cells), 1) if box]
     table = pd.DataFrame(rows, columns=['number', 'y0', 'x0', 'y1', 'x1', 'cy', 'cx', 'area', 'nucleus_area', 'pieces', 'at_border'])
     return table.assign(small=table.area < .003*cells.size)
 
 def _measure(k, box, nuclei, cells):
-    "A cell's row; of several pieces the largest is measured."
+    "The row of cell `k`; of several pieces the largest is measured."
     mask, nucleus = (cells[box] == k).view(np.uint8), (nuclei[box] == k).view(np.uint8)
-    top, left, bottom, right = box[0].start, box[1].start, box[0].stop, box[1].stop
     pieces = cv2.connectedComponents(mask, connectivity=8)[0] - 1
-    if pieces > 1:
-        mask = _largest(mask)
-        ys, xs = mask.any(1).nonzero()[0], mask.any(0).nonzero()[0]
-        top, left, bottom, right = top + int(ys[0]), left + int(xs[0]), top + int(ys[-1]) + 1, left + int(xs[-1]) + 1
-    m = cv2.moments(nucleus if nucleus.any() else mask, binaryImage=True)
-    cy, cx = box[0].start + m['m01']/m['m00'], box[1].start + m['m10']/m['m00']
-    edge = top == 0 or left == 0 or bottom == cells.shape[0] or right == cells.shape[1]
-    return k, top, left, bottom, right, cy, cx, cv2.countNonZero(mask), cv2.countNonZero(nucleus), pieces, edge
+    if pieces > 1: mask = _largest(mask)
+    ys, xs = mask.any(1).nonzero()[0], mask.any(0).nonzero()[0]
+    y0, x0 = box[0].start + int(ys[0]), box[1].start + int(xs[0])
+    y1, x1 = box[0].start + int(ys[-1]) + 1, box[1].start + int(xs[-1]) + 1
+    moments = cv2.moments(nucleus if nucleus.any() else mask, binaryImage=True)
+    cy = box[0].start + moments['m01']/moments['m00']
+    cx = box[1].start + moments['m10']/moments['m00']
+    at_border = y0 == 0 or x0 == 0 or y1 == cells.shape[0] or x1 == cells.shape[1]
+    return k, y0, x0, y1, x1, cy, cx, cv2.countNonZero(mask), cv2.countNonZero(nucleus), pieces, at_border
 
 def _largest(mask):
     "The largest piece of a mask of zeros and ones."
-    _, pieces, about, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    return (pieces == 1 + about[1:, cv2.CC_STAT_AREA].argmax()).astype(np.uint8)
+    _, pieces, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    return (pieces == 1 + stats[1:, cv2.CC_STAT_AREA].argmax()).astype(np.uint8)
 
 # %% ../nbs/02_crops.ipynb #8b2965eb
 def window(cell: pd.Series|dict, # a row of `measure_cells`
            shape: tuple, # height and width of the field
            frame: str='fit', # fit, fixed or squash
-           margin: float=.05, # around the box, as a share of its longer side
-           span: float=.4, # side of the fixed window, as a share of the field's longer side
-          ) -> tuple: # y0, x0, y1, x1; may reach over the border
+           margin: float=.05, # fit and squash: margin around the box, as a fraction of its longer side
+           span: float=.4, # fixed: side of the window, as a fraction of the field's longer side
+          ) -> tuple: # y0, x0, y1, x1; may reach beyond the border
     "The part of the field that a crop shows."
     y0, x0, y1, x1 = (int(cell[k]) for k in ('y0', 'x0', 'y1', 'x1'))
     pad = round(margin*max(y1 - y0, x1 - x0))
     if frame == 'squash': return y0 - pad, x0 - pad, y1 + pad, x1 + pad
-    if frame == 'fit': side, cy, cx = max(y1 - y0, x1 - x0) + 2*pad, (y0 + y1)/2, (x0 + x1)/2
-    else: side, cy, cx = max(1, round(span*max(shape))), cell['cy'] + .5, cell['cx'] + .5
+    if frame == 'fit':
+        side = max(y1 - y0, x1 - x0) + 2*pad
+        cy, cx = (y0 + y1)/2, (x0 + x1)/2
+    else:
+        side = max(1, round(span*max(shape)))
+        cy, cx = cell['cy'] + .5, cell['cx'] + .5
     top, left = round(cy - side/2), round(cx - side/2)
     return top, left, top + side, left + side
 
 def cut_out(pixels: np.ndarray, # height x width
-            box: tuple, # y0, x0, y1, x1; may reach over the border
-           ) -> np.ndarray: # exactly the box; zero where it lies outside
+            box: tuple, # y0, x0, y1, x1; may reach beyond the border
+           ) -> np.ndarray: # of the size of the box; zero outside the image
     "A rectangle of an image."
     y0, x0, y1, x1 = box
-    a, b, c, d = max(y0, 0), max(x0, 0), min(y1, pixels.shape[0]), min(x1, pixels.shape[1])
-    inside = pixels[a:max(a, c), b:max(b, d)]
-    if (a, b, c, d) == (y0, x0, y1, x1): return inside
-    out = np.zeros((y1 - y0, x1 - x0), pixels.dtype)
-    out[a - y0:a - y0 + inside.shape[0], b - x0:b - x0 + inside.shape[1]] = inside
-    return out
+    top, left = max(y0, 0), max(x0, 0)
+    bottom, right = min(y1, pixels.shape[0]), min(x1, pixels.shape[1])
+    inside = pixels[top:max(top, bottom), left:max(left, right)]
+    if (top, left, bottom, right) == (y0, x0, y1, x1): return inside
+    padded = np.zeros((y1 - y0, x1 - x0), pixels.dtype)
+    padded[top - y0:top - y0 + inside.shape[0], left - x0:left - x0 + inside.shape[1]] = inside
+    return padded
 
 # %% ../nbs/02_crops.ipynb #cfd70d3d
 def cut_cell(image: dict, # channel -> height x width, 8-bit
              cells: np.ndarray, # label image
              cell: pd.Series|dict, # a row of `measure_cells`
-             side: int=128, # pixels of the crop
-             keep: str='masked', # masked, neighbours or all
-             frame: str='fit', # fit, fixed or squash
-             margin: float=.05, # around the box, as a share of its longer side
-             span: float=.4, # side of the fixed window, as a share of the field's longer side
-             gap: float=0, # from other cells, as a share of the field's longer side: what is nearer to them goes, too (masked only)
-             only: tuple=channels, # channels of the crop, in their order
-            ) -> np.ndarray: # channels x side x side, 8-bit
-    "One cell."
+             side: int=128, # height and width of the crop in pixels
+             keep: str='masked', # pixels to show: masked (the cell alone), neighbours (all but other cells) or all
+             frame: str='fit', # window: fit, fixed or squash
+             margin: float=.05, # fit and squash: margin around the box, as a fraction of its longer side
+             span: float=.4, # fixed: side of the window, as a fraction of the field's longer side
+             gap: float=0, # masked: minimum distance to other cells, as a fraction of the field's longer side
+             only: tuple=channels, # channels of the crop, in this order
+            ) -> np.ndarray: # 8-bit, channels x side x side
+    "Cut one cell out of its field."
     box = window(cell, cells.shape, frame, margin, span)
-    parts = [cut_out(image[c], box) if c in image else np.zeros((box[2] - box[0], box[3] - box[1]), np.uint8) for c in only]
+    empty = np.zeros((box[2] - box[0], box[3] - box[1]), np.uint8)
+    parts = [cut_out(image[c], box) if c in image else empty for c in only]
     if keep != 'all':
         shown = _shown(cells, box, int(cell['number']), keep, cell['pieces'], round(gap*max(cells.shape)))
         parts = [cv2.bitwise_and(p, shown) for p in parts]
-    way = cv2.INTER_AREA if max(parts[0].shape) > side else cv2.INTER_LINEAR
-    crop = cv2.resize(cv2.merge(parts), (side, side), interpolation=way)
+    interpolation = cv2.INTER_AREA if max(empty.shape) > side else cv2.INTER_LINEAR
+    crop = cv2.resize(cv2.merge(parts), (side, side), interpolation=interpolation)
     return np.ascontiguousarray(crop.reshape(side, side, len(only)).transpose(2, 0, 1))
 
 def _shown(cells, box, number, keep, pieces, gap):
-    "255 for the pixels of a window that stay, 0 for the others."
+    "255 for the pixels of a window that are shown, 0 for the others; `gap` in pixels."
     part = cut_out(cells, box)
-    own = (part == number).view(np.uint8)
-    if pieces > 1: own = _largest(own)
-    if keep == 'neighbours': own = own | (part == 0)
-    elif gap: own = own & (_distance(cells, box, number, gap) > gap)
-    return own*np.uint8(255)
+    shown = (part == number).view(np.uint8)
+    if pieces > 1: shown = _largest(shown)
+    if keep == 'neighbours': shown = shown | (part == 0)
+    elif gap: shown = shown & (_distance(cells, box, number, gap) > gap)
+    return shown*np.uint8(255)
 
 def _distance(cells, box, number, gap):
-    "How far it is from each pixel of a window to the nearest of another cell, which may lie outside."
-    around = cut_out(cells, np.add(box, (-gap, -gap, gap, gap)))
-    none = ((around == 0) | (around == number)).view(np.uint8)
-    return cv2.distanceTransform(none, cv2.DIST_L2, 5)[gap:-gap, gap:-gap]
+    "Distance of each pixel of a window to the nearest other cell, also to those up to `gap` pixels outside."
+    wider = cut_out(cells, np.add(box, (-gap, -gap, gap, gap)))
+    not_other = ((wider == 0) | (wider == number)).view(np.uint8)
+    return cv2.distanceTransform(not_other, cv2.DIST_L2, 5)[gap:-gap, gap:-gap]
 
 # %% ../nbs/02_crops.ipynb #732bf5e1
 default_gap = 8/512
 
 # %% ../nbs/02_crops.ipynb #abcdfa1e
 def cell_labels(field: dict, # a row of the table of fields
-               ) -> dict: # labels, candidates and where the labels come from
-    "What the labels of a field say about each of its cells."
+               ) -> dict: # labels, candidates, and the source of the labels
+    "Labels and candidate labels of the cells of a field."
     known = len(parse_labels(field['labels'])) == 1 and not field['other']
-    return dict(labels=field['labels'] if known else '', candidates=field['labels'], source='image' if known else '')
+    if known: return dict(labels=field['labels'], candidates=field['labels'], source='image')
+    return dict(labels='', candidates=field['labels'], source='')
 
 # %% ../nbs/02_crops.ipynb #e8dfc01f
 def _cut_field(field, masks, how):
@@ -127,77 +134,93 @@ def _cut_field(field, masks, how):
     shape = next(iter(image.values())).shape
     if cells.shape != shape: raise UserError(f'{masks}: its masks have the shape {cells.shape}, the field {shape}; segment it again.')
     rows = measure_cells(nuclei, cells)
-    crops = [cut_cell(image, cells, r, **how) for r in rows.to_dict('records')]
-    box = [window(r, shape, how['frame'], how['margin'], how['span']) for r in rows.to_dict('records')]
-    rows['clipped'] = [b[0] > r.y0 or b[1] > r.x0 or b[2] < r.y1 or b[3] < r.x1 for b,r in zip(box, rows.itertuples())]
-    about = {k: field[k] for k in ('fold', 'group', 'weight')} | cell_labels(field)
+    cell_rows = rows.to_dict('records')
+    crops = [cut_cell(image, cells, cell, **how) for cell in cell_rows]
+    rows['clipped'] = [_is_clipped(cell, window(cell, shape, how['frame'], how['margin'], how['span'])) for cell in cell_rows]
     rows.insert(0, 'id', field['id'])
-    return rows.assign(height=shape[0], width=shape[1], missing=','.join(c for c in how['only'] if c not in image), **about), crops
+    missing = ','.join(c for c in how['only'] if c not in image)
+    of_field = {k: field[k] for k in ('fold', 'group', 'weight')} | cell_labels(field)
+    return rows.assign(height=shape[0], width=shape[1], missing=missing, **of_field), crops
+
+def _is_clipped(cell, box):
+    "True for a cell that reaches beyond its window."
+    y0, x0, y1, x1 = box
+    return y0 > cell['y0'] or x0 > cell['x0'] or y1 < cell['y1'] or x1 < cell['x1']
 
 def _cut_part(item):
-    "One shard: the cells of some fields."
+    "Write one shard: the cells of some fields."
     fields, path, masks, how = item
-    rows, crops, failed = [], [], {}
-    for f in fields:
-        try:
-            r, c = _cut_field(f, masks/f'{f["id"]}.tif', how)
-            rows, crops = rows + [r], crops + c
-        except UserError as e: failed[f['id']] = str(e)
-    files = [write_shard(path, pd.concat(rows, ignore_index=True), crops, how)] if crops else []
+    tables, crops = [], []
+    failed = {}
+    for field in fields:
+        try: table, of_field = _cut_field(field, masks/f'{field["id"]}.tif', how)
+        except UserError as e: failed[field['id']] = str(e)
+        else:
+            tables.append(table)
+            crops += of_field
+    files = [write_shard(path, pd.concat(tables, ignore_index=True), crops, how)] if crops else []
     return dict(cells=len(crops), failed=failed, files=files)
 
 # %% ../nbs/02_crops.ipynb #dd06f64b
 @command
 def cut(ws: str, # workspace with fields.csv and masks
-        side: Annotated[int, Range(64, 512)]=128, # pixels of a crop, 64 to 512
-        keep: Literal['masked', 'neighbours', 'all']='masked', # what stays: masked (the cell alone), neighbours (all but other cells), all
-        frame: Literal['fit', 'fixed', 'squash']='fit', # fit (box and margin, proportions kept), fixed (same scale for all), squash (box pulled to a square)
-        margin: Annotated[float, Range(0, 1)]=.05, # around the box, as a share of its longer side
-        span: Annotated[float, Range(above=0, most=1)]=.4, # side of the fixed window, as a share of the field's longer side
-        gap: Annotated[float, Range(0, .1)]=0, # from other cells, as a share of the field's longer side: what is nearer to them goes, too
+        side: Annotated[int, Range(64, 512)]=128, # height and width of a crop in pixels
+        keep: Literal['masked', 'neighbours', 'all']='masked', # pixels to show: masked (the cell alone), neighbours (all but other cells), all
+        frame: Literal['fit', 'fixed', 'squash']='fit', # window: fit (square around the cell), fixed (same scale for all), squash (box stretched)
+        margin: Annotated[float, Range(0, 1)]=.05, # fit and squash: margin around the box, as a fraction of its longer side
+        span: Annotated[float, Range(above=0, most=1)]=.4, # fixed: side of the window, as a fraction of the field's longer side
+        gap: Annotated[float, Range(0, .1)]=0, # masked: minimum distance to other cells, as a fraction of the field's longer side
         only: Channels='red,green,blue,yellow', # channels of the crops
-        fields_per_shard: Count=64, # fields that make one shard
-        n_jobs: Count=None, # processes (all cores)
+        fields_per_shard: Count=64, # number of fields in a shard
+        n_jobs: Count=None, # number of processes (default: all cores)
        ) -> Outcome: # cells of each shard, and the fields that failed
     "Cut every cell out of its field, into WS/cells."
-    if gap and keep != 'masked': raise UserError(f'--gap {gap}: goes with --keep masked.')
-    how = dict(side=side, keep=keep, frame=frame, margin=margin, span=span, gap=gap, only=[c.strip() for c in only.split(',')])
-    fields, dest, masks = read_fields(ws).to_dict('records'), Path(ws)/'cells', Path(ws)/'masks'
+    if gap and keep != 'masked': raise UserError(f'--gap {gap}: needs --keep masked; leave one of them out.')
+    names = [c.strip() for c in only.split(',')]
+    how = dict(side=side, keep=keep, frame=frame, margin=margin, span=span, gap=gap, only=names)
+    fields = read_fields(ws).to_dict('records')
+    dest, masks = Path(ws)/'cells', Path(ws)/'masks'
     chunks = [fields[i:i + fields_per_shard] for i in range(0, len(fields), fields_per_shard)]
-    items = {f'part-{i:05d}': (c, dest/f'part-{i:05d}.arrow', masks, how) for i,c in enumerate(chunks)}
+    items = {f'part-{i:05d}': (chunk, dest/f'part-{i:05d}.arrow', masks, how) for i, chunk in enumerate(chunks)}
     out = run_stage(_cut_part, items, dest, 'cut', dict(how, fields_per_shard=fields_per_shard), defaults_of(cut),
                     inputs=_cut_inputs, output=dest/'manifest.json', n_jobs=n_jobs)
-    for r in out.results.values(): out.failed |= {k: (v, '') for k,v in r['failed'].items()}
+    for result in out.results.values(): out.failed |= {k: (why, '') for k, why in result['failed'].items()}
     _finish(dest, out)
     return out
 
 def _cut_inputs(item):
-    "Everything that a shard is made of."
+    "The input files of a shard: images and masks."
     fields, _, masks, _ = item
     return [path for f in fields for path in [*field_files(f), masks/f'{f["id"]}.tif']]
 
 # %% ../nbs/02_crops.ipynb #23a5067b
 def _finish(dest, out):
-    "The manifest, and a sentence about what there is; shards of an earlier, longer table go."
-    paths = [p for k in out.results if (p := dest/f'{k}.arrow').exists() and out.results[k]['cells']]
+    "Write the manifest and the note; remove shards of fields that are no longer in the table."
+    with_cells = [dest/f'{k}.arrow' for k, result in out.results.items() if result['cells']]
+    paths = [p for p in with_cells if p.exists()]
     for p in {*dest.glob('*.arrow')} - {*paths}: p.unlink()
-    if not paths: raise UserError(f'{dest}: no cell could be cut; ' + next(iter(out.failed.values()), ('there are no fields', ''))[0])
+    if not paths:
+        reasons = [why for why, _ in out.failed.values()] or ['there are no fields']
+        raise UserError(f'{dest}: no cell could be cut; {reasons[0]}')
     write_manifest(dest, paths)
     t = CellStore(dest).table
-    out.note = (f'{len(t)} cells in {len(paths)} shards: {(t.labels != "").sum()} with a label, {((t.labels == "") & (t.candidates != "")).sum()} with candidates, '
-                f'{t.at_border.sum()} at the border, {t.small.sum()} small, {t.clipped.sum()} clipped.')
+    single = (t.labels != '').sum()
+    several = ((t.labels == '') & (t.candidates != '')).sum()
+    out.note = (f'{len(t)} cells in {len(paths)} shards: {single} of single-label images, {several} of multi-label images, '
+                f'{t.at_border.sum()} at the border, {t.small.sum()} small, {t.clipped.sum()} larger than the window.')
 
 # %% ../nbs/02_crops.ipynb #a9c08944
 def contact_sheet(store: CellStore, # cells
-                  n: int=8, # of each class
-                  gain: float=1.5, # brightness
-                 ): # a matplotlib figure
-    "Cells whose label is known, a row a class."
+                  n: int=8, # maximum number of cells of a class
+                  gain: float=1.5, # brightness factor
+                 ): # matplotlib figure
+    "Show cells of single-label images, one row a class."
     import matplotlib.pyplot as plt
     from hpa_cellcls.data import classes, composite
     known = store.table[store.table.labels != ''].groupby('labels', sort=False)
     groups = sorted(((int(k), g.index[:n]) for k,g in known))
-    fig, axs = plt.subplots(max(1, len(groups)), n, figsize=(n*1.05, 1.3*max(1, len(groups))), squeeze=False, dpi=68)
+    n_rows = max(1, len(groups))
+    fig, axs = plt.subplots(n_rows, n, figsize=(n*1.05, 1.3*n_rows), squeeze=False, dpi=68)
     for ax in axs.flat: ax.axis('off')
     for row, (k, cells) in zip(axs, groups):
         row[0].set_title(classes[k].split(' and ')[0], fontsize=7, loc='left')
@@ -206,9 +229,10 @@ def contact_sheet(store: CellStore, # cells
     return fig
 
 # %% ../nbs/02_crops.ipynb #e434888b
-def cell_balance(table: pd.DataFrame, # of a store of cells
-                ) -> pd.DataFrame: # by class: cells with the label, and after weighting
-    "Cells a class before and after the weights of the balance plan, among those whose label is known."
+def cell_balance(table: pd.DataFrame, # table of a store of cells
+                ) -> pd.DataFrame: # one row a class: name, cells with this label, cells after weighting
+    "Number of cells of each class before and after weighting, in single-label images."
     from hpa_cellcls.labels import classes, label_matrix
     m = label_matrix(table.labels)
-    return pd.DataFrame(dict(name=classes, cells=m.sum(0), after=(m*table.weight.values[:, None]).sum(0).round(1)))
+    after = (m*table.weight.values[:, None]).sum(0)
+    return pd.DataFrame(dict(name=classes, cells=m.sum(0), after=after.round(1)))

@@ -11,7 +11,7 @@ __all__ = ['UserError', 'existing', 'whole_file', 'write_bytes', 'write_text', '
            'run_stage', 'check']
 
 # %% ../nbs/00c_stage.ipynb #aae80eb7
-import errno, json, os, re, sys, tempfile, traceback
+import csv, errno, json, os, re, sys, tempfile, traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
@@ -113,14 +113,22 @@ def read_table(path: str|Path, # CSV file
 
 def _check_table(path, table, what, columns):
     "Refuse a table with lines that are cut off or without these columns."
-    short = table.index[table.isna().any(axis=1)]
-    if len(short):
-        raise UserError(f'{path}, line {short[0] + 2}: has fewer values than there are columns; '
+    short = _short_line(path)
+    if short:
+        raise UserError(f'{path}, line {short}: has fewer values than there are columns; '
                         'the file was cut off, so fetch it or make it again.')
     missing = [c for c in columns if c not in table]
     if missing:
         raise UserError(f'{path}: is no {what}; it has no column {missing[0]} (but {", ".join(map(str, table.columns[:6]))}).')
 
+def _short_line(path):
+    "Number of the first line of a CSV file with fewer values than its header, or `None`."
+    with path.open(newline='', encoding='utf-8') as file:
+        rows = csv.reader(file)
+        width = len(next(rows))
+        return next((rows.line_num for row in rows if 0 < len(row) < width), None)
+
+# %% ../nbs/00c_stage.ipynb #f3a219f8
 def read_json(path: str|Path, # JSON file
               what: str='file', # what it should be, for the error message
               keys: tuple=(), # keys that it must have
