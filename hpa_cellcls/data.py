@@ -1,4 +1,4 @@
-"""After this page you can turn a folder of images and a table of labels into one table of fields: checked, free of duplicates across folds, and ready for every later stage.
+"""After this page you can turn a folder of images and a table of labels into a checked table of fields, with folds that keep duplicates together.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/data.html.md"""
 
@@ -27,7 +27,7 @@ channels = tuple(stains)
 
 def is_channel(text: str, # name of a channel
               ):
-    "Refuse what is no channel."
+    "Check the name of a channel: a `ValueError` if it is unknown."
     if text not in channels: raise ValueError(f'{text!r} is no channel; there are {", ".join(channels)}')
 
 Channels = Annotated[str, Several(str, is_channel, once=True, some=True)]
@@ -43,14 +43,14 @@ def _decode(path, data):
         with Image.open(io.BytesIO(data)) as im: return _gray(im)
 
 def _gray(im):
-    "One value a pixel: the largest of the colours."
+    "One value for each pixel: the maximum of the colours."
     if im.mode in ('L', 'I;16', 'I;16B', 'I'): return np.asarray(im)
     return np.asarray(im.convert('RGB')).max(2)
 
 # %% ../nbs/00_data.ipynb #65f9fb6d
 def read_pixels(path: str|Path, # PNG, JPEG, TIFF or gzipped TIFF
-               ) -> np.ndarray: # as stored, 8- or 16-bit
-    "The pixels of a file; a `UserError` says what is wrong with it."
+               ) -> np.ndarray: # 8- or 16-bit, as stored
+    "Read the pixels of a file; a `UserError` says why it cannot be read."
     path = existing(path)
     try:
         data = path.read_bytes()
@@ -64,16 +64,17 @@ def read_pixels(path: str|Path, # PNG, JPEG, TIFF or gzipped TIFF
     return pixels
 
 def _reason(e):
-    "A decoder's complaint, in a few words."
+    "The error of a decoder in a few words."
     text = ' '.join(str(e).split())
     if isinstance(e, EOFError) or re.search('truncated|corrupt|failed to read|data stream', text): return 'it is truncated or damaged'
-    return 'it is no image' if 'cannot identify' in text or 'not a TIFF' in text else text[:100]
+    if re.search('cannot identify|not a TIFF', text): return 'it is not an image file'
+    return text[:100]
 
 # %% ../nbs/00_data.ipynb #2bd2351c
 def scale_bits(pixels: np.ndarray, # 8- or 16-bit
-               dtype: str='uint8', # 'uint8', 'uint16', 'float32' for 0 to 1, or `None` for as it is
-              ) -> np.ndarray: # the same picture in the other type
-    "Change the type; full scale stays full scale."
+               dtype: str='uint8', # 'uint8', 'uint16', 'float32' (0 to 1), or `None` for the type as stored
+              ) -> np.ndarray: # the same pixels in the new type
+    "Convert pixels to another type, and scale its full range to the new one."
     if dtype is None: return pixels
     if dtype == 'float32': return pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
     if pixels.dtype == dtype: return pixels
@@ -81,14 +82,15 @@ def scale_bits(pixels: np.ndarray, # 8- or 16-bit
     return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 # %% ../nbs/00_data.ipynb #23e2b1c0
-def fit(pixels: np.ndarray, # one channel
-        size: int=None, # longer side wanted; `None` leaves the picture as it is
-       ) -> np.ndarray: # resized, its proportions kept
-    "Resize by area (each new pixel is the mean of those it covers), or linearly when it grows."
-    h, w = pixels.shape
-    if size is None or size == max(h, w): return pixels
-    scale = size / max(h, w)
-    new = max(1, round(w*scale)), max(1, round(h*scale))
+def fit(pixels: np.ndarray, # one channel, height x width
+        size: int=None, # new length of the longer side in pixels; `None`: unchanged
+       ) -> np.ndarray: # the channel at the new size, with the same proportions
+    "Resize a channel: area interpolation if it shrinks, linear if it grows."
+    height, width = pixels.shape
+    longer = max(height, width)
+    if size is None or size == longer: return pixels
+    scale = size / longer
+    new = max(1, round(width*scale)), max(1, round(height*scale))
     return cv2.resize(pixels, new, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
 # %% ../nbs/00_data.ipynb #d2e57bee
@@ -96,47 +98,57 @@ one_channel = re.compile(rf'(?P<id>.+)_(?P<channel>{"|".join(channels)})\.(png|j
 _many_channels = re.compile(r'(?P<id>.+)\.(tiff?|tiff?\.gz)', re.I)
 
 def _channel_files(folder, order):
-    "(id, channel, path) of every image in a folder, and the files that fit no pattern."
+    "(id, channel, path) of every image in a folder, and other TIFF files, which may hold several channels."
     found, other = [], []
     for path in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith('.')):
-        if m := one_channel.fullmatch(path.name): found.append((m['id'], m['channel'].lower(), str(path)))
-        elif order and (m := _many_channels.fullmatch(path.name)):
-            found += [(m['id'], c, f'{path}#{i}') for i,c in enumerate(order) if c != '-']
-        elif _many_channels.fullmatch(path.name): other.append(path)
+        single = one_channel.fullmatch(path.name)
+        stack = _many_channels.fullmatch(path.name)
+        if single: found.append((single['id'], single['channel'].lower(), str(path)))
+        elif stack and order: found += [(stack['id'], c, f'{path}#{i}') for i, c in enumerate(order) if c != '-']
+        elif stack: other.append(path)
     return found, other
 
 # %% ../nbs/00_data.ipynb #ecdf0169
-def parse_order(order: str, # as in `red,green,blue,yellow`; `-` for a channel to leave out
-               ) -> tuple: # the names
-    "Channel names from text, each known and none twice."
+def parse_order(order: str, # names such as `red,green,blue,yellow`; `-` for a channel to leave out
+               ) -> tuple: # names of the channels
+    "Read channel names from text; each is known and none is there twice."
     names = tuple(n.strip().lower() for n in order.split(','))
-    bad = [n for n in names if n not in (*channels, '-')] + [n for n in channels if names.count(n) > 1]
-    if bad: raise UserError(f'--order {order}: {bad[0]!r} is {"there twice" if bad[0] in channels else "no channel"}; '
-                            f'name each channel once, out of {", ".join(channels)}, with - for one to leave out.')
+    unknown = [f'{n!r} is no channel' for n in names if n not in (*channels, '-')]
+    twice = [f'{n!r} is there twice' for n in channels if names.count(n) > 1]
+    wrong = unknown + twice
+    if wrong: raise UserError(f'--order {order}: {wrong[0]}; '
+                              f'name each channel once, out of {", ".join(channels)}, with - for one to leave out.')
     return names
 
 # %% ../nbs/00_data.ipynb #28e6ef87
-def find_fields(folder: str|Path, # where the images are
-                order: str=None, # channels of TIFFs that hold several, as in `red,green,blue,yellow`
-               ) -> tuple: # table (id and a path for each channel), id -> what is wrong with it
-    "The fields of a folder by the names of their files."
+def find_fields(folder: str|Path, # folder with the images
+                order: str=None, # channels of TIFFs with several channels, such as `red,green,blue,yellow`
+               ) -> tuple: # table (id and a path for each channel), and id -> what is wrong with a field
+    "Find the fields of a folder by the names of their files."
     folder = existing(folder, 'folder')
     found, other = _channel_files(folder, order and parse_order(order))
-    if not found: raise UserError(f'{folder}: holds no images named <id>_<channel>.png, .jpg, .tif or .tif.gz'
-        + (f', but {len(other)} other TIFFs; if they hold several channels, name them: --order red,green,blue,yellow.'
-           if other else f' (channels: {", ".join(channels)}); give the folder they are in.'))
-    table = pd.DataFrame(found, columns=['id', 'channel', 'path'])
-    if order and not table.path.str.contains('#').any(): raise UserError(f'--order {order}: no file of {folder} holds several channels; leave it out.')
-    wrong = {k: f'{n} files for one channel; keep one' for (k, _), n in table.groupby(['id', 'channel']).size().items() if n > 1}
-    table = table.drop_duplicates(['id', 'channel']).pivot(index='id', columns='channel', values='path')
+    if not found: raise UserError(_why_no_images(folder, other))
+    files = pd.DataFrame(found, columns=['id', 'channel', 'path'])
+    if order and not files.path.str.contains('#').any():
+        raise UserError(f'--order {order}: no file of {folder} holds several channels; leave it out.')
+    n_files = files.groupby(['id', 'channel']).size()
+    wrong = {key: f'{n} files for one channel; keep one' for (key, _), n in n_files.items() if n > 1}
+    table = files.drop_duplicates(['id', 'channel']).pivot(index='id', columns='channel', values='path')
     table = table.reindex(columns=list(channels), fill_value='').fillna('')
-    for c in ('red', 'green', 'blue'): wrong |= {k: f'the {c} channel is missing; add {k}_{c}' for k in table.index[table[c] == '']}
+    for c in ('red', 'green', 'blue'):
+        wrong |= {key: f'the {c} channel is missing; add {key}_{c}' for key in table.index[table[c] == '']}
     return table.drop(list(wrong)).reset_index().rename_axis(columns=None), wrong
 
+def _why_no_images(folder, other):
+    "The error for a folder without images."
+    start = f'{folder}: holds no images named <id>_<channel>.png, .jpg, .tif or .tif.gz'
+    if not other: return f'{start} (channels: {", ".join(channels)}); give the folder they are in.'
+    return f'{start}, but {len(other)} other TIFFs; if they hold several channels, name them: --order red,green,blue,yellow.'
+
 # %% ../nbs/00_data.ipynb #5b6dcbb8
-def read_channel(path: str, # file, or `file.tif#2` for one channel of several
+def read_channel(path: str, # image file, or `file.tif#2` for one channel of several
                 ) -> np.ndarray: # height x width, as stored
-    "One channel."
+    "Read one channel."
     file, _, page = str(path).partition('#')
     pixels = read_pixels(file)
     if page: return _pick(pixels, int(page), file)
@@ -146,128 +158,141 @@ def read_channel(path: str, # file, or `file.tif#2` for one channel of several
     return pixels
 
 def _pick(pixels, page, file):
-    "One channel of a stack; the channels are along the shortest axis."
+    "One channel of an array with three dimensions; the shortest is that of the channels."
     if pixels.ndim != 3 or page >= min(pixels.shape):
         raise UserError(f'{file}: has the shape {pixels.shape}, so no channel {page + 1}; check --order.')
     return np.take(pixels, page, axis=int(np.argmin(pixels.shape)))
 
 # %% ../nbs/00_data.ipynb #ff1cdcea
 def read_field(field: dict|pd.Series, # a row of the table of fields
-               only: tuple=channels, # channels wanted
-               size: int=None, # longer side, resampled by area; `None` as it is
-               dtype: str='uint8', # 'uint8', 'uint16', 'float32', or `None` for as stored
-              ) -> dict: # channel -> height x width; without those that the field lacks
-    "The channels of a field, by name."
+               only: tuple=channels, # channels to read
+               size: int=None, # length of the longer side in pixels; `None`: as stored
+               dtype: str='uint8', # 'uint8', 'uint16', 'float32' (0 to 1), or `None` for the type as stored
+              ) -> dict: # channel -> height x width; missing channels are left out
+    "Read the channels of a field."
     return {c: fit(scale_bits(x, dtype), size) for c,x in _as_stored(field, only).items()}
 
 def _as_stored(field, only=channels):
-    "The channels as they are in the files, all of one size."
+    "The channels as they are stored; an error if their sizes differ."
     image = {c: read_channel(field[c]) for c in only if field[c]}
-    shapes = {c: x.shape for c,x in image.items()}
-    if len({*shapes.values()}) > 1: raise UserError(f'{field["id"]}: its channels differ in size ('
-        + ', '.join(f'{c} {h} x {w}' for c,(h, w) in shapes.items()) + '); export them again from one field.')
+    if len({x.shape for x in image.values()}) > 1:
+        sizes = ', '.join(f'{c} {x.shape[0]} x {x.shape[1]}' for c, x in image.items())
+        raise UserError(f'{field["id"]}: its channels differ in size ({sizes}); export them again from one field.')
     return image
 
 # %% ../nbs/00_data.ipynb #a7c40d8b
 _colours = dict(red=(1, 0, 0), green=(0, 1, 0), blue=(0, 0, 1), yellow=(.5, .5, 0))
 
-def composite(image: dict, # channel -> pixels, 8-bit
+def composite(image: dict, # channel -> 8-bit, height x width
               only: tuple=channels, # channels to show
-              gain: float=1, # brightness
-             ) -> np.ndarray: # height x width x 3, 8-bit
-    "A field as a colour picture."
-    some = next(iter(image.values()))
-    out = np.zeros((*some.shape, 3), np.float32)
+              gain: float=1, # brightness factor
+             ) -> np.ndarray: # 8-bit, height x width x 3
+    "Show a field as an RGB image."
+    first = next(iter(image.values()))
+    rgb = np.zeros((*first.shape, 3), np.float32)
     for c in only:
-        if c in image: out += image[c][..., None] * (np.float32(_colours[c]) * gain)
-    return out.clip(0, 255).astype(np.uint8)
+        if c in image: rgb += image[c][..., None] * (np.float32(_colours[c]) * gain)
+    return rgb.clip(0, 255).astype(np.uint8)
 
 # %% ../nbs/00_data.ipynb #c9c32f9b
 def write_masks(path: str|Path, # file, `<id>.tif`
                 nuclei: np.ndarray, # label image
                 cells: np.ndarray, # label image, the same numbers
                ) -> Path: # the same path
-    "Write the masks of a field, compressed."
-    path, top, buffer = Path(path), max(nuclei.max(), cells.max()), io.BytesIO()
-    if top > 65535: raise UserError(f'{path}: {top} cells are more than the 65535 that its 16 bits can number; split the field.')
-    if nuclei.shape != cells.shape: raise UserError(f'{path}: nuclei {nuclei.shape} and cells {cells.shape} differ in size.')
+    "Write the masks of a field as a compressed TIFF file."
+    path = Path(path)
+    n = max(nuclei.max(), cells.max())
+    if n > 65535: raise UserError(f'{path}: {n} cells are more than the 65535 that its 16 bits can number; split the field.')
+    if nuclei.shape != cells.shape:
+        raise UserError(f'{path}: nuclei {nuclei.shape} and cells {cells.shape} differ in size; segment the field again.')
+    buffer = io.BytesIO()
     tifffile.imwrite(buffer, np.stack([nuclei, cells]).astype(np.uint16), photometric='minisblack', compression='zlib',
                      compressionargs=dict(level=1), metadata=None)
     return write_bytes(path, buffer.getvalue())
 
 def read_masks(path: str|Path, # file, `<id>.tif`
-              ) -> tuple: # nuclei, cells
-    "The masks of a field."
+              ) -> tuple: # nuclei and cells: 16-bit label images
+    "Read the masks of a field."
     pages = read_pixels(path)
-    if pages.ndim != 3 or len(pages) != 2: raise UserError(f'{path}: has the shape {pages.shape}, not two pages of masks; make it again with `segment`.')
+    if pages.ndim != 3 or len(pages) != 2:
+        raise UserError(f'{path}: has the shape {pages.shape}, not two pages of masks; make it again with `segment`.')
     return pages[0], pages[1]
 
 # %% ../nbs/00_data.ipynb #af6c9015
 def perceptual_hash(pixels: np.ndarray, # one channel
                    ) -> int: # 64 bits
-    "What the picture looks like from afar: the signs of its slow waves around their median."
+    "Fingerprint of the coarse structure: which of 8 x 8 low frequencies are above their median."
     small = cv2.resize(pixels, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
-    waves = cv2.dct(small)[:8, :8].ravel()
-    return int.from_bytes(np.packbits(waves > np.median(waves)).tobytes(), 'big')
+    frequencies = cv2.dct(small)[:8, :8].ravel()
+    bits = frequencies > np.median(frequencies)
+    return int.from_bytes(np.packbits(bits).tobytes(), 'big')
 
 # %% ../nbs/00_data.ipynb #05b65031
 def duplicate_groups(hashes: np.ndarray, # fields x channels, unsigned 64-bit
-                     limit: int=12, # most bits that may differ, in each channel
-                    ) -> np.ndarray: # a group number for every field
-    "Number the fields so that duplicates have the same number."
+                     limit: int=12, # maximum number of different bits in each channel
+                    ) -> np.ndarray: # group number of each field
+    "Group the fields, so that duplicates are in one group."
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
-    n, pairs = len(hashes), [np.zeros((2, 0), int)]
+    n = len(hashes)
+    pairs = [np.zeros((2, 0), int)]
     for start in range(0, n, 256):
         block = hashes[start:start+256]
-        near = _bits(block[:, None, 0] ^ hashes[None, :, 0]) <= limit
+        near = _count_bits(block[:, None, 0] ^ hashes[None, :, 0]) <= limit
         a, b = near.nonzero()
-        ok = (_bits(block[a] ^ hashes[b]) <= limit).all(1) & (b > a + start)
-        pairs.append(np.stack([a[ok] + start, b[ok]]))
+        same = (_count_bits(block[a] ^ hashes[b]) <= limit).all(1) & (b > a + start)
+        pairs.append(np.stack([a[same] + start, b[same]]))
     a, b = np.concatenate(pairs, 1)
-    return connected_components(coo_matrix((np.ones(len(a)), (a, b)), (n, n)), directed=False)[1]
+    graph = coo_matrix((np.ones(len(a)), (a, b)), (n, n))
+    return connected_components(graph, directed=False)[1]
 
-def _counted(x):
-    "How many bits are set in unsigned 64-bit numbers, from a table for each 16 of them."
-    n = _counts()[x.view(np.uint16)]
+def _count_bits_by_table(x):
+    "Number of bits set in unsigned 64-bit numbers, from a table for 16 bits."
+    n = _bits_of_16()[x.view(np.uint16)]
     return n[..., ::4] + n[..., 1::4] + n[..., 2::4] + n[..., 3::4]
 
 @cache
-def _counts(): return np.array([i.bit_count() for i in range(2**16)], np.uint8)
+def _bits_of_16(): return np.array([i.bit_count() for i in range(2**16)], np.uint8)
 
-_bits = getattr(np, 'bitwise_count', _counted)
+_count_bits = getattr(np, 'bitwise_count', _count_bits_by_table)
 
 # %% ../nbs/00_data.ipynb #9c612dba
-def join_groups(one: np.ndarray, # a value for every field
-                two: np.ndarray, # another; empty text stands for no group
-               ) -> np.ndarray: # a group number for every field
-    "Number the fields so that those with the same value in either have the same number."
+def join_groups(one: np.ndarray, # value of each field in the first grouping
+                two: np.ndarray, # value of each field in the second; an empty text is no group
+               ) -> np.ndarray: # group number of each field
+    "Group the fields, so that those with the same value in either grouping are in one group."
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
-    two = [v if v != '' else ('alone', i) for i,v in enumerate(two)]
-    a, b = pd.factorize(np.asarray(one))[0], pd.factorize(pd.Series(two, dtype=object))[0]
-    size = a.max() + b.max() + 2
-    return connected_components(coo_matrix((np.ones(len(a)), (a, a.max() + 1 + b)), (size, size)), directed=False)[1][a]
+    two = [value if value != '' else ('no group', i) for i, value in enumerate(two)]
+    a = pd.factorize(np.asarray(one))[0]
+    b = pd.factorize(pd.Series(two, dtype=object))[0] + a.max() + 1
+    size = b.max() + 1
+    graph = coo_matrix((np.ones(len(a)), (a, b)), (size, size))
+    return connected_components(graph, directed=False)[1][a]
 
 # %% ../nbs/00_data.ipynb #bbe49a76
-def write_fields(ws: str|Path, # the workspace
-                 fields: pd.DataFrame, # the table
-                ) -> Path: # where it is written
-    "Write `fields.csv`, with paths relative to the workspace where that is possible."
-    root, out = Path(ws).resolve(), fields.copy()
-    for c in channels: out[c] = [_relative(p, root) for p in fields[c]]
-    return write_table(Path(ws)/'fields.csv', out)
+def write_fields(ws: str|Path, # workspace
+                 fields: pd.DataFrame, # table of fields
+                ) -> Path: # the file
+    "Write `fields.csv`; paths inside the workspace become relative to it."
+    root = Path(ws).resolve()
+    table = fields.copy()
+    for c in channels: table[c] = [_relative(p, root) for p in fields[c]]
+    return write_table(Path(ws)/'fields.csv', table)
 
 def _relative(path, root):
-    path = Path(path).resolve() if path else ''
-    return path.relative_to(root).as_posix() if path and path.is_relative_to(root) else str(path)
+    "A path relative to a folder if it is inside, else complete; an empty text stays empty."
+    if not path: return ''
+    path = Path(path).resolve()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
-def read_fields(ws: str|Path, # the workspace
-               ) -> pd.DataFrame: # the table, its paths complete
+def read_fields(ws: str|Path, # workspace
+               ) -> pd.DataFrame: # table of fields, with complete paths
     "Read `fields.csv`."
     file = Path(ws)/'fields.csv'
     if not file.exists(): raise UserError(f'{file}: is not there; make it with `hpa_cellcls index FOLDER --ws {ws}`.')
-    fields = read_table(file, 'table of fields', ('id', 'group', *label_columns[1:], *channels), width=int, height=int, bits=int, fold=int, weight=float)
+    columns = ('id', 'group', *label_columns[1:], *channels)
+    fields = read_table(file, 'table of fields', columns, width=int, height=int, bits=int, fold=int, weight=float)
     for c in channels: fields[c] = [str(Path(ws)/p) if p else '' for p in fields[c]]
     return fields
 
@@ -282,62 +307,70 @@ def summarize_field(field: dict, # a row of the table of fields; or `id` and `wr
                 hashes=[perceptual_hash(image[c]) for c in ('red', 'green', 'blue')],
                 levels={c: _levels(scale_bits(x, 'float32')) for c,x in image.items()})
 
-def _levels(x): return [round(float(v), 5) for v in (x.mean(), x.std(), x.max())]
+def _levels(x):
+    "Mean, standard deviation and maximum."
+    return [round(float(v), 5) for v in (x.mean(), x.std(), x.max())]
 
 def field_files(field: dict, # a row of the table of fields
                ) -> list: # paths
-    "The files that a field is read from."
+    "The image files of a field."
     return sorted({field[c].partition('#')[0] for c in channels if field.get(c)})
 
 # %% ../nbs/00_data.ipynb #91511311
 def _sources(folder, labels):
     "Folder of the images and table of labels; in the competition's layout both are found from its root."
     folder = existing(folder, 'folder')
-    images = folder/'train' if (folder/'train').is_dir() and not any(map(one_channel.fullmatch, (p.name for p in folder.iterdir()))) else folder
-    guess = next((p for p in (folder/'train.csv', folder.parent/'train.csv') if p.exists()), None)
-    return images, labels or guess
+    has_images = any(one_channel.fullmatch(p.name) for p in folder.iterdir())
+    images = folder/'train' if (folder/'train').is_dir() and not has_images else folder
+    tables = [p for p in (folder/'train.csv', folder.parent/'train.csv') if p.exists()]
+    return images, labels or next(iter(tables), None)
 
 def _refuse_others(ws, fields):
-    "A table of other images is not written over; images that were moved, added or removed are the same."
+    "Raise a `UserError` if the workspace has other images; moved, added or removed images are allowed."
     if not (Path(ws)/'fields.csv').exists(): return
     known, new = read_fields(ws), fields.set_index('id').green
-    def elsewhere(k, path): return Path(path.partition('#')[0]).exists() and not (k in new and Path(new[k]).resolve() == Path(path).resolve())
-    other = [(k, path) for k, path in zip(known.id, known.green) if elsewhere(k, path)]
-    if not other and known.id.isin(new.index).any(): return
-    example = f'{other[0][0]} is {other[0][1]}' if other else f'{known.id.iloc[0]} is not among these'
+    def is_other(key, path):
+        if not Path(path.partition('#')[0]).exists(): return False
+        return key not in new or Path(new[key]).resolve() != Path(path).resolve()
+    others = [f'{key} is {path}' for key, path in zip(known.id, known.green) if is_other(key, path)]
+    if not others and known.id.isin(new.index).any(): return
+    example = others[0] if others else f'{known.id.iloc[0]} is not among these'
     raise UserError(f'{ws}: is the workspace of other images ({example}); give another --ws, or delete it.')
 
+# %% ../nbs/00_data.ipynb #7730b594
 def _table_of(fields, folder, labels, found):
-    "The table of labels. One that was not named and lies beside the folder, as train.csv beside test/, is taken only if it fits."
+    "The table of labels; one that was found beside the folder is used only if it has any of the fields."
     table = read_labels(found) if found else None
     guessed = found and not labels and Path(found).parent.resolve() != Path(folder).resolve()
     return None if guessed and not table.id.isin(fields.id).any() else table
 
-def _describe(fields, table, labels):
-    "Add what the table of labels says; also how many of its rows have no images, and of the fields no row."
+def _add_labels(fields, table, labels):
+    "Join fields and labels; also notes on fields without labels and labels without fields."
     if table is None:
-        why = f'{labels} is of other fields, so these stay without labels.' if labels else 'No table of labels was given.'
-        return fields.assign(**{c: '' for c in label_columns[1:]}), [why]
-    hit = table.id.isin(fields.id)
-    if not hit.any(): raise UserError(f'{labels}: none of its {len(table)} ids has images (it has {table.id.iloc[0]!r}, '
-                                      f'the folder {fields.id.iloc[0]!r}); give the table that belongs to the images.')
-    notes = [f'{n} {what}.' for n, what in ((int((~hit).sum()), 'rows of the table have no images'),
-        (int((~fields.id.isin(table.id)).sum()), 'fields are not in the table and stay without labels'),
-        (int((table.other != '').sum()), 'fields have a label outside the 19 classes (column `other`)')) if n]
-    return fields.merge(table, 'left', on='id').fillna({c: '' for c in label_columns}), notes
+        note = f'{labels} is of other fields, so these stay without labels.' if labels else 'No table of labels was given.'
+        return fields.assign(**{c: '' for c in label_columns[1:]}), [note]
+    has_images = table.id.isin(fields.id)
+    if not has_images.any():
+        raise UserError(f'{labels}: none of its {len(table)} ids has images (it has {table.id.iloc[0]!r}, '
+                        f'the folder {fields.id.iloc[0]!r}); give the table that belongs to the images.')
+    counts = {'rows of the table have no images': (~has_images).sum(),
+              'fields are not in the table and stay without labels': (~fields.id.isin(table.id)).sum(),
+              'fields have a label outside the 19 classes (column `other`)': (table.other != '').sum()}
+    joined = fields.merge(table, 'left', on='id').fillna({c: '' for c in label_columns})
+    return joined, [f'{n} {what}.' for what, n in counts.items() if n]
 
 # %% ../nbs/00_data.ipynb #c42761d0
 @command
-def index(folder: str, # folder with the images, or the competition's with train/ and train.csv in it
-          ws: Place='ws', # workspace, where fields.csv is written
-          labels: str=None, # table of labels (train.csv beside the images if there is one)
-          order: str=None, # channels of TIFFs that hold several, such as red,green,blue,yellow
-          folds: Annotated[int, Range(2)]=5, # how many folds for cross-validation
-          seed: Whole=0, # for the folds
-          cap: Count=None, # most fields of a class in the balance plan (twice the median)
-          floor: Whole=None, # fewest fields of a class in the balance plan (half the median)
-          n_jobs: Count=None, # processes (all cores)
-         ) -> Outcome: # what was seen of each field
+def index(folder: str, # folder with the images, or of the competition, with train/ and train.csv
+          ws: Place='ws', # workspace, in which fields.csv is written
+          labels: str=None, # table of labels (default: train.csv beside the images, if there is one)
+          order: str=None, # channels of TIFFs with several channels, such as red,green,blue,yellow
+          folds: Annotated[int, Range(2)]=5, # number of folds for cross-validation
+          seed: Whole=0, # random seed of the folds
+          cap: Count=None, # class balance: maximum number of fields of a class (default: twice the median)
+          floor: Whole=None, # class balance: minimum number of fields of a class (default: half the median)
+          n_jobs: Count=None, # number of processes (default: all cores)
+         ) -> Outcome: # size, hashes and intensities of each field
     "Find the fields of a folder, check every file, and write fields.csv."
     images, found = _sources(folder, labels)
     fields, wrong = find_fields(images, order)
@@ -346,41 +379,47 @@ def index(folder: str, # folder with the images, or the competition's with train
     if len(fields) and not 2 <= folds <= len(fields): make_folds(pd.Series(['']*len(fields)), n_folds=folds)
     items = {f['id']: f for f in fields.to_dict('records')} | {k: dict(id=k, wrong=v) for k,v in wrong.items()}
     out = run_stage(summarize_field, dict(sorted(items.items())), Path(ws)/'index', 'index', inputs=field_files, n_jobs=n_jobs)
-    if not out.results: raise UserError(f'{images}: none of its {len(items)} fields can be used; '
-                                        f'{ws}/index/index.failed.csv says what is wrong with each.')
-    seen = pd.DataFrame([dict(id=k, **v) for k,v in out.results.items()])
-    fields, notes = _describe(fields.merge(seen[['id', 'width', 'height', 'bits']], on='id'), table, found)
-    notes += _assign(fields, seen, folds, seed, cap, floor)
+    if not out.results:
+        raise UserError(f'{images}: none of its {len(items)} fields can be used; '
+                        f'{ws}/index/index.failed.csv says what is wrong with each.')
+    measured = pd.DataFrame([dict(id=k, **v) for k,v in out.results.items()])
+    fields, notes = _add_labels(fields.merge(measured[['id', 'width', 'height', 'bits']], on='id'), table, found)
+    notes += _assign(fields, measured, folds, seed, cap, floor)
     write_table(Path(ws)/'index'/'intensity.csv', _intensities(out.results))
     out.note = f'{len(fields)} fields are in {write_fields(ws, fields)}. ' + ' '.join(notes)
     return out
 
 # %% ../nbs/00_data.ipynb #43f26d9c
-def _assign(fields, seen, folds, seed, cap, floor):
-    "Fill in group, fold and weight; returns what is worth telling."
-    same = duplicate_groups(np.array(seen.hashes.tolist(), dtype=np.uint64))
+def _assign(fields, measured, folds, seed, cap, floor):
+    "Add group, fold and weight to the table; returns notes for the user."
+    same = duplicate_groups(np.array(measured.hashes.tolist(), dtype=np.uint64))
     fields['group'] = join_groups(same, fields['sample'])
     fields['fold'] = make_folds(fields.labels, fields.group, folds, seed)
     fields['weight'] = field_weights(fields.labels, class_plan(fields.labels, cap, floor))
     copies = fields.groupby(same).labels.agg(['size', 'nunique']).query('size > 1')
-    notes = [f'{len(copies)} groups of duplicates stay in one fold ({(copies["nunique"] > 1).sum()} of them with labels that differ).'] * bool(len(copies))
+    differ = (copies['nunique'] > 1).sum()
     missing = (fields.yellow == '').sum()
-    return notes + [f'{missing} fields have no ER channel.'] * bool(missing)
+    notes = []
+    if len(copies): notes.append(f'{len(copies)} groups of duplicates stay in one fold ({differ} of them with labels that differ).')
+    if missing: notes.append(f'{missing} fields have no ER channel.')
+    return notes
 
 def _intensities(results):
-    "Mean, spread and maximum by field and channel, as shares of full scale."
-    return pd.DataFrame([(k, c, *v) for k,r in results.items() for c,v in r['levels'].items()], columns=['id', 'channel', 'mean', 'std', 'max'])
+    "Mean, standard deviation and maximum by field and channel, as fractions of full scale."
+    rows = []
+    for key, result in results.items(): rows += [(key, channel, *levels) for channel, levels in result['levels'].items()]
+    return pd.DataFrame(rows, columns=['id', 'channel', 'mean', 'std', 'max'])
 
 # %% ../nbs/00_data.ipynb #fc7364ec
-def plot_fields(fields: pd.DataFrame, # the table of fields, or some of its rows
-                n: int=8, # at most so many fields
-                gain: float=1.5, # brightness
-               ): # a matplotlib figure
-    "Fields as colour pictures, with their labels."
+def plot_fields(fields: pd.DataFrame, # table of fields
+                n: int=8, # maximum number of fields
+                gain: float=1.5, # brightness factor
+               ): # matplotlib figure
+    "Show the first fields of a table with their labels."
     import matplotlib.pyplot as plt
     rows = fields.to_dict('records')[:n]
-    high = -(-len(rows)//4)
-    fig, axs = plt.subplots(high, 4, figsize=(10, 2.8*high), squeeze=False)
+    n_rows = -(-len(rows)//4)
+    fig, axs = plt.subplots(n_rows, 4, figsize=(10, 2.8*n_rows), squeeze=False)
     for ax in axs.flat: ax.axis('off')
     for ax, f in zip(axs.flat, rows):
         ax.imshow(composite(read_field(f, size=256), gain=gain))
@@ -391,27 +430,30 @@ def plot_fields(fields: pd.DataFrame, # the table of fields, or some of its rows
 
 # %% ../nbs/00_data.ipynb #6c1fe9d7
 def channel_stats(ws: str|Path, # workspace with the output of `index`
-                 ) -> pd.DataFrame: # by channel: mean and std over all pixels, fields, saturated fields
-    "Mean and spread of the channels over all fields, as shares of full scale."
-    t = read_table(Path(ws)/'index'/'intensity.csv', 'output of `hpa_cellcls index`', mean=float, std=float, max=float)
-    g = t.assign(square=t['std']**2 + t['mean']**2, full=t['max'] >= 1).groupby('channel')
-    out = g.agg(mean=('mean', 'mean'), square=('square', 'mean'), fields=('id', 'size'), saturated=('full', 'sum'))
-    out.insert(1, 'std', np.sqrt(out.pop('square') - out['mean']**2))
-    return out.reindex([c for c in channels if c in out.index]).round(5)
+                 ) -> pd.DataFrame: # one row a channel: mean and std of all pixels, number of fields and of saturated fields
+    "Mean and standard deviation of each channel over all fields, as fractions of full scale."
+    t = _read_intensities(ws)
+    groups = t.assign(square=t['std']**2 + t['mean']**2, full=t['max'] >= 1).groupby('channel')
+    stats = groups.agg(mean=('mean', 'mean'), square=('square', 'mean'), fields=('id', 'size'), saturated=('full', 'sum'))
+    stats.insert(1, 'std', np.sqrt(stats.pop('square') - stats['mean']**2))
+    return stats.reindex([c for c in channels if c in stats.index]).round(5)
+
+def _read_intensities(ws):
+    return read_table(Path(ws)/'index'/'intensity.csv', 'output of `hpa_cellcls index`', mean=float, std=float, max=float)
 
 # %% ../nbs/00_data.ipynb #6f171e6f
 def plot_intensities(ws: str|Path, # workspace with the output of `index`
-                    ): # a matplotlib figure
-    "How bright the fields are, channel by channel."
+                    ): # matplotlib figure
+    "Histogram of the mean intensity of the fields, for each channel."
     import matplotlib.pyplot as plt
-    t = read_table(Path(ws)/'index'/'intensity.csv', 'output of `hpa_cellcls index`', mean=float, std=float, max=float)
+    t = _read_intensities(ws)
     fig, axs = plt.subplots(1, len(channels), figsize=(10, 2.4), sharex=True, sharey=True)
     bins = np.linspace(0, max(.05, t['mean'].max()), 31)
     for ax, c, colour in zip(axs, channels, ('#d1495b', '#3a9d5d', '#30638e', '#e0a100')):
         ax.hist(t['mean'][t.channel == c], bins, color=colour)
         ax.set_title(stains[c], fontsize=9)
         ax.spines[['top', 'right']].set_visible(False)
-    fig.supxlabel('mean intensity of a field, as a share of full scale', fontsize=9)
+    fig.supxlabel('mean intensity of a field, as a fraction of full scale', fontsize=9)
     axs[0].set_ylabel('fields')
     fig.tight_layout()
     return fig
@@ -419,20 +461,23 @@ def plot_intensities(ws: str|Path, # workspace with the output of `index`
 # %% ../nbs/00_data.ipynb #97f8cfa7
 @command
 def stats(ws: str, # workspace with the output of `index`
-         ) -> Outcome: # names of what was written
-    "Write tables and pictures of labels, balance and intensities into WS/stats."
+         ) -> Outcome: # names of the files
+    "Write tables and figures of labels, class balance and intensities into WS/stats."
     import matplotlib.pyplot as plt
-    fields, dest = read_fields(ws), Path(ws)/'stats'
+    fields = read_fields(ws)
+    dest = Path(ws)/'stats'
     plan = class_plan(fields.labels)
-    tables = dict(classes=class_table(fields.labels), plan=plan, co_occurrence=co_occurrence(fields.labels).reset_index(names='class'),
+    tables = dict(classes=class_table(fields.labels), plan=plan,
+                  co_occurrence=co_occurrence(fields.labels).reset_index(names='class'),
                   labels_per_field=labels_per_field(fields.labels).reset_index(), intensity=channel_stats(ws).reset_index())
-    for name, t in tables.items(): write_table(dest/f'{name}.csv', t)
+    for name, table in tables.items(): write_table(dest/f'{name}.csv', table)
     pictures = dict(classes=plot_classes(fields.labels), co_occurrence=plot_co_occurrence(fields.labels), plan=plot_plan(plan),
                     intensity=plot_intensities(ws), fields=plot_fields(fields, 12))
     for name, fig in pictures.items():
         write_bytes(dest/f'{name}.png', _png(fig))
         plt.close(fig)
-    return Outcome('stats', {f'{n}.csv': {} for n in tables} | {f'{n}.png': {} for n in pictures}, {}, note=f'Look into {dest}.')
+    written = [f'{n}.csv' for n in tables] + [f'{n}.png' for n in pictures]
+    return Outcome('stats', {name: {} for name in written}, {}, note=f'The files are in {dest}.')
 
 def _png(fig):
     "A figure as the bytes of a PNG file."

@@ -1,4 +1,4 @@
-"""After this page you can find every cell and its nucleus in any field, without weights and without a network, and know how well it works.
+"""After this page you can segment the cells and nuclei of a field without a trained network, and know how accurate the masks are.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/segmentation.html.md"""
 
@@ -26,30 +26,32 @@ from .stage import Outcome, Record, UserError, run_stage
 # %% ../nbs/01_segmentation.ipynb #9e3ee7ef
 def as_unit(pixels: np.ndarray, # one channel: 8- or 16-bit, or float from 0 to 1
            ) -> np.ndarray: # float32 from 0 to 1
-    "Full scale becomes 1, whatever the type."
+    "Convert a channel to float32, so that the full scale of its type becomes 1."
     if pixels.dtype.kind == 'u': return pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
-    if pixels.dtype.kind != 'f': raise UserError(f'pixels of type {pixels.dtype} are not understood; give 8 or 16 bits, or floats from 0 to 1.')
+    if pixels.dtype.kind != 'f':
+        raise UserError(f'pixels of type {pixels.dtype} are not understood; give 8 or 16 bits, or floats from 0 to 1.')
     if not np.isfinite(pixels).all(): raise UserError('the channel has pixels that are not numbers (NaN or infinite); replace them.')
     return pixels.astype(np.float32)
 
-def rescale(pixels: np.ndarray, # one channel
-            scale: float, # of both sides
-           ) -> np.ndarray: # at least 1 x 1 pixels
-    "A channel at another scale: by area when it shrinks, linear when it grows."
-    h, w = (max(1, round(n*scale)) for n in pixels.shape)
-    pixels = pixels.astype(np.float32) if pixels.dtype == np.float64 else pixels
-    return cv2.resize(pixels, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+def rescale(pixels: np.ndarray, # one channel, height x width
+            scale: float, # factor for height and width
+           ) -> np.ndarray: # the channel at the new size, at least 1 x 1 pixels
+    "Rescale a channel: area interpolation if it shrinks, linear if it grows."
+    height, width = (max(1, round(n*scale)) for n in pixels.shape)
+    if pixels.dtype == np.float64: pixels = pixels.astype(np.float32)
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
 # %% ../nbs/01_segmentation.ipynb #d330087c
 def typical_diameter(labels: np.ndarray, # label image of nuclei
-                    ) -> float: # pixels; 0 when there are none
-    "Diameter of the nucleus that holds the median nuclear pixel: specks count for little, and so do a few giants."
+                    ) -> float: # diameter in pixels; 0 if there are no nuclei
+    "Diameter of a circle with the area-weighted median area of the nuclei, which fragments hardly change."
     area = np.sort(np.bincount(labels.ravel())[1:])
     if not area.any(): return 0.
-    return float(2*np.sqrt(area[np.searchsorted(area.cumsum(), area.sum()/2)] / np.pi))
+    median = area[np.searchsorted(area.cumsum(), area.sum()/2)]
+    return float(2*np.sqrt(median / np.pi))
 
 def _first_guess(blue):
-    "Typical diameter of what is bright in blue, seen at 512 pixels."
+    "First estimate of the diameter of the nuclei, from a threshold on the blue channel at 512 pixels."
     scale = min(1, 512/max(blue.shape))
     small = np.sqrt(_blur(as_unit(rescale(blue, scale)), 1.5))
     if np.ptp(small) < 1e-3: return 0.
@@ -57,157 +59,181 @@ def _first_guess(blue):
     labels[np.bincount(labels.ravel())[labels] < 30] = 0
     return typical_diameter(labels) / scale
 
-def _blur(x, sigma): return cv2.GaussianBlur(x, None, sigma) if sigma > .3 else x
+def _blur(x, sigma):
+    "Gaussian blur."
+    return cv2.GaussianBlur(x, None, sigma) if sigma > .3 else x
 
 # %% ../nbs/01_segmentation.ipynb #e1843798
 def _nuclear_regions(blue, d):
-    "Where nuclei are, touching ones still in one piece."
+    "Mask of the nuclei, in which touching nuclei are still joined, and the square root of the intensities."
     root = np.sqrt(np.maximum(_blur(blue, d/25) - np.percentile(blue, 10), 0))
     cut = threshold_otsu(root)
     dark = root[root < cut]
     noise = np.median(dark) + 9*np.median(np.abs(dark - np.median(dark)))
-    mask = (root > max(.45*cut, min(noise, .7*cut))) & (root > _blur(root, .75*d)) | (root > 1.3*cut)
+    above_noise = root > max(.45*cut, min(noise, .7*cut))
+    above_surroundings = root > _blur(root, .75*d)
+    mask = above_noise & above_surroundings | (root > 1.3*cut)
     return ndimage.binary_fill_holes(_opened(mask, d/10)), root/cut
 
 def _opened(mask, width):
-    "Without what is thinner than `width`."
-    k = 2*int(width) + 1
-    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (k, k))) > 0
+    "Binary opening with a disk: removes parts thinner than about twice `width`, in pixels."
+    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, _disk(width)) > 0
+
+def _disk(radius):
+    "Structuring element of this radius in pixels."
+    side = 2*int(radius) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
 
 # %% ../nbs/01_segmentation.ipynb #3a719b5c
-def find_nuclei(blue: np.ndarray, # channel, 0 to 1
-                d: float, # diameter of a nucleus, in pixels
-               ) -> np.ndarray: # label image, 0 = none
-    "Every nucleus of a field."
+def find_nuclei(blue: np.ndarray, # blue channel, float from 0 to 1
+                d: float, # diameter of a nucleus in pixels
+               ) -> np.ndarray: # label image, 0 = background
+    "Segment the nuclei of a field."
     mask, root = _nuclear_regions(blue, d)
-    hill = _blur(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5), d/12) + .03*d*_blur(root, d/12)
-    tops = peak_local_max(hill, min_distance=max(1, int(.35*d)), threshold_abs=.09*d, labels=mask.astype(np.uint8), exclude_border=False)
+    binary = mask.astype(np.uint8)
+    distance = cv2.distanceTransform(binary, cv2.DIST_L2, 5)
+    height = _blur(distance, d/12) + .03*d*_blur(root, d/12)
+    peaks = peak_local_max(height, min_distance=max(1, int(.35*d)), threshold_abs=.09*d, labels=binary, exclude_border=False)
     seeds = np.zeros(mask.shape, np.int32)
-    seeds[tuple(tops.T)] = np.arange(1, len(tops) + 1)
-    labels = watershed(-hill, seeds, mask=mask)
-    return _without_specks(_own_halves(labels, _blur(blue, d/40), d), d)
+    seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+    labels = watershed(-height, seeds, mask=mask)
+    return _without_small(_above_half(labels, _blur(blue, d/40), d), d)
 
-def _own_halves(labels, blue, d):
-    "Each nucleus where it has at least half of its own median brightness above the background."
+def _above_half(labels, blue, d):
+    "Keep the pixels of each nucleus above half of its median brightness; the background counts as 0."
     if not labels.any(): return labels
-    ground = np.percentile(blue, 10)
-    median = ndimage.median(blue, labels, np.arange(labels.max() + 1)) - ground
-    keep = (labels > 0) & (blue - ground > .5*np.nan_to_num(median)[labels])
+    background = np.percentile(blue, 10)
+    median = ndimage.median(blue, labels, np.arange(labels.max() + 1)) - background
+    keep = (labels > 0) & (blue - background > .5*np.nan_to_num(median)[labels])
     return np.where(ndimage.binary_fill_holes(_opened(keep, d/16)), labels, 0)
 
 # %% ../nbs/01_segmentation.ipynb #98cf67aa
 def largest_pieces(labels: np.ndarray, # label image
-                  ) -> np.ndarray: # the same, each label in one piece
-    "Of a label that came in several pieces, the largest."
+                  ) -> np.ndarray: # label image with one piece for each label
+    "Keep the largest connected piece of each label."
     pieces = measure_label(labels, connectivity=1)
-    area, owner = np.bincount(pieces.ravel()), np.zeros(pieces.max() + 1, labels.dtype)
-    owner[pieces.ravel()] = labels.ravel()
-    best = np.zeros(labels.max() + 1, int)
-    order = np.argsort(area, kind='stable')
-    best[owner[order]] = order
-    return np.where(best[labels] == pieces, labels, 0)
+    area = np.bincount(pieces.ravel())
+    label_of = np.zeros(pieces.max() + 1, labels.dtype)
+    label_of[pieces.ravel()] = labels.ravel()
+    largest = np.zeros(labels.max() + 1, int)
+    by_area = np.argsort(area, kind='stable')
+    largest[label_of[by_area]] = by_area
+    return np.where(largest[labels] == pieces, labels, 0)
 
-def _without_specks(labels, d):
-    "Largest piece of each, without those too small to be a nucleus; cut ones at the border may be smaller. Numbers 1 to n."
+def _without_small(labels, d):
+    "Remove labels too small for a nucleus (with a lower limit at the border), and number the others from 1."
     labels = largest_pieces(labels)
     area = np.bincount(labels.ravel())
     small = area < .08*d*d
-    edge = border_labels(labels)
-    small[edge] = area[edge] < .03*d*d
+    at_border = border_labels(labels)
+    small[at_border] = area[at_border] < .03*d*d
     small[0] = True
     return np.where(small, 0, np.cumsum(~small)).astype(np.int32)[labels]
 
 def border_labels(labels: np.ndarray, # label image
-                 ) -> np.ndarray: # the numbers, without 0
-    "Labels that touch the border of the field."
+                 ) -> np.ndarray: # their numbers, without 0
+    "The labels that touch the border of the field."
     edge = np.unique(np.r_[labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     return edge[edge > 0]
 
 # %% ../nbs/01_segmentation.ipynb #134bb514
-def cytoplasm(image: dict, # channel -> 0 to 1; red and yellow are used, where present
-              d: float, # diameter of a nucleus
-             ) -> np.ndarray: # 0 to about 1; all 0 when neither stain shows anything
-    "Where ER and microtubules say that there is a cell."
-    total, n = np.zeros(image['blue'].shape, np.float32), 0
+def cytoplasm(image: dict, # channel -> height x width, 0 to 1; red and yellow are used if present
+              d: float, # diameter of a nucleus in pixels
+             ) -> np.ndarray: # 0 to 1.5; 0 everywhere if neither channel has any contrast
+    "Mean of the normalised red and yellow channels."
+    stains = []
     for c in ('red', 'yellow'):
         if c not in image: continue
-        x = _blur(image[c], d/22)
-        low, high = np.percentile(x, (2, 97))
-        if high - low > .01: total, n = total + np.clip((x - low)/(high - low), 0, 1.5), n + 1
-    return total / max(n, 1)
+        stain = _blur(image[c], d/22)
+        low, high = np.percentile(stain, (2, 97))
+        if high - low > .01: stains.append(np.clip((stain - low)/(high - low), 0, 1.5))
+    total = np.zeros(image['blue'].shape, np.float32)
+    for stain in stains: total = total + stain
+    return total / max(len(stains), 1)
 
 # %% ../nbs/01_segmentation.ipynb #cd9ae76a
-def grow_cells(image: dict, # channel -> 0 to 1
+def grow_cells(image: dict, # channel -> height x width, 0 to 1
                nuclei: np.ndarray, # label image
-               d: float, # diameter of a nucleus
+               d: float, # diameter of a nucleus in pixels
               ) -> np.ndarray: # label image, the same numbers
-    "The cell around every nucleus."
-    far = cv2.distanceTransform((nuclei == 0).astype(np.uint8), cv2.DIST_L2, 5) / d
-    shown = cytoplasm(image, d)
-    if not shown.any(): return watershed(far, nuclei, mask=far < .6)
-    smooth = _blur(shown, d/14)
-    region = (smooth > .7*threshold_otsu(np.sqrt(smooth))**2) & (far < 2.2) | (far < .12)
-    k = 2*int(d/12) + 1
-    region = cv2.morphologyEx(region.astype(np.uint8), cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (k, k))) > 0
-    return watershed(.2*far - _blur(shown, d/18), nuclei, mask=ndimage.binary_fill_holes(region))
+    "Segment the cell around each nucleus."
+    distance = cv2.distanceTransform((nuclei == 0).astype(np.uint8), cv2.DIST_L2, 5) / d
+    stained = cytoplasm(image, d)
+    if not stained.any(): return watershed(distance, nuclei, mask=distance < .6)
+    smooth = _blur(stained, d/14)
+    region = (smooth > .7*threshold_otsu(np.sqrt(smooth))**2) & (distance < 2.2) | (distance < .12)
+    region = cv2.morphologyEx(region.astype(np.uint8), cv2.MORPH_CLOSE, _disk(d/12)) > 0
+    return watershed(.2*distance - _blur(stained, d/18), nuclei, mask=ndimage.binary_fill_holes(region))
 
 # %% ../nbs/01_segmentation.ipynb #09e18b57
 def enlarge(labels: np.ndarray, # label image
-            shape: tuple, # height and width wanted
-           ) -> np.ndarray: # label image of that shape
-    "A label image at another size, with smooth outlines."
+            shape: tuple, # new height and width
+           ) -> np.ndarray: # label image of this shape
+    "Resize a label image, with smooth outlines."
     if labels.shape == tuple(shape): return labels
-    h, w = labels.shape
-    out, best = np.zeros(shape, labels.dtype), np.full(shape, .5, np.float32)
-    ky, kx = shape[0]/h, shape[1]/w
-    for k, (rows, cols) in enumerate(ndimage.find_objects(labels), 1):
-        y0, y1, x0, x1 = max(rows.start - 2, 0), min(rows.stop + 2, h), max(cols.start - 2, 0), min(cols.stop + 2, w)
-        a0, a1, b0, b1 = round(y0*ky), round(y1*ky), round(x0*kx), round(x1*kx)
-        move = np.float32([[1/kx, 0, (b0 + .5)/kx - .5 - x0], [0, 1/ky, (a0 + .5)/ky - .5 - y0]])
-        part = cv2.warpAffine((labels[y0:y1, x0:x1] == k).astype(np.float32), move, (b1 - b0, a1 - a0),
-                              flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
-        win = np.s_[a0:a1, b0:b1]
-        better = part > best[win]
-        out[win][better], best[win][better] = k, part[better]
-    return out
+    enlarged = np.zeros(shape, labels.dtype)
+    coverage = np.full(shape, .5, np.float32)
+    for k, box in enumerate(ndimage.find_objects(labels), 1):
+        window, part = _enlarged(labels, k, box, shape)
+        better = part > coverage[window]
+        enlarged[window][better] = k
+        coverage[window][better] = part[better]
+    return enlarged
+
+def _enlarged(labels, k, box, shape):
+    "One label enlarged: its place in the new image, and for each pixel how much of it is covered."
+    height, width = labels.shape
+    ky, kx = shape[0]/height, shape[1]/width
+    rows, cols = box
+    y0, y1 = max(rows.start - 2, 0), min(rows.stop + 2, height)
+    x0, x1 = max(cols.start - 2, 0), min(cols.stop + 2, width)
+    top, bottom = round(y0*ky), round(y1*ky)
+    left, right = round(x0*kx), round(x1*kx)
+    transform = np.float32([[1/kx, 0, (left + .5)/kx - .5 - x0], [0, 1/ky, (top + .5)/ky - .5 - y0]])
+    part = cv2.warpAffine((labels[y0:y1, x0:x1] == k).astype(np.float32), transform, (right - left, bottom - top),
+                          flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+    return np.s_[top:bottom, left:right], part
 
 # %% ../nbs/01_segmentation.ipynb #8746fc63
 @dataclass
 class Watershed:
-    "The default segmenter: no weights, no network. Call it with the channels of a field."
-    diameter: float=None # of a nucleus, in pixels of the field; `None` measures it
-    work: int=40 # diameter on the copy that is worked on
+    "The default segmenter, which needs no trained weights. Call it with the channels of a field."
+    diameter: float=None # diameter of a nucleus in pixels of the field; `None`: measured
+    work: int=40 # diameter of a nucleus in pixels of the rescaled copy
     def __call__(self,
-                 image: dict, # channel -> pixels; blue is needed, red and yellow help
-                ) -> tuple: # nuclei, cells: label images with the same numbers
+                 image: dict, # channel -> height x width; blue is required, red and yellow are used if present
+                ) -> tuple: # nuclei and cells: label images with the same numbers
         shape = _checked(image)
         d = self.diameter or _first_guess(image['blue'])
         if not d: raise UserError('no nucleus stands out in the blue channel; is it the right channel, and is it exposed?')
         nuclei, small, scale = self._find(image, d)
-        found = typical_diameter(nuclei) / scale
-        if not self.diameter and found and abs(found/d - 1) > .1: nuclei, small, scale = self._find(image, found)
-        if not nuclei.any(): raise UserError(f'no nucleus of about {d:.0f} pixels was found in a field of {shape[0]} x {shape[1]}; '
-                                             'if they have another size, give it as --diameter.')
+        measured = typical_diameter(nuclei) / scale
+        if not self.diameter and measured and abs(measured/d - 1) > .1: nuclei, small, scale = self._find(image, measured)
+        if not nuclei.any():
+            raise UserError(f'no nucleus of about {d:.0f} pixels was found in a field of {shape[0]} x {shape[1]}; '
+                            'if they have another size, give it as --diameter.')
         cells = grow_cells(small, nuclei, self.work if scale < 1.5 else typical_diameter(nuclei))
         return _numbered(enlarge(nuclei, shape), enlarge(cells, shape))
 
     def _find(self, image, d):
+        "Nuclei on a rescaled copy, the copy, and its scale."
         scale = min(1.5, self.work/d)
         small = {c: as_unit(rescale(image[c], scale)) for c in ('red', 'blue', 'yellow') if c in image}
         return find_nuclei(small['blue'], d*scale), small, scale
 
 # %% ../nbs/01_segmentation.ipynb #03a06ef5
 def _checked(image):
-    "Height and width of a field's channels, when they can be segmented at all."
-    if 'blue' not in image: raise UserError('the field has no blue channel, so there are no nuclei to start from.')
+    "Height and width of a field; a `UserError` if it cannot be segmented."
+    if 'blue' not in image: raise UserError('the field has no blue channel, so there are no nuclei to start from; add its file.')
     shapes = {c: x.shape for c,x in image.items()}
-    if len({*shapes.values()}) > 1 or len(shapes['blue']) != 2: raise UserError(f'the channels have the shapes {shapes}; they must be of one height and width.')
+    if len({*shapes.values()}) > 1 or len(shapes['blue']) != 2:
+        raise UserError(f'the channels have the shapes {shapes}; they must have the same height and width.')
     if min(shapes['blue']) < 16: raise UserError(f'a field of {shapes["blue"]} pixels is too small to hold a cell.')
-    if np.ptp(image['blue']) == 0: raise UserError(f'the blue channel is empty: every pixel is {image["blue"].flat[0]}.')
+    if np.ptp(image['blue']) == 0: raise UserError(f'the blue channel is empty: every pixel is {image["blue"].flat[0]}; check its file.')
     return shapes['blue']
 
 def _numbered(nuclei, cells):
-    "Numbers 1 to n for the cells that have a nucleus, each nucleus inside its cell, at most 65535."
+    "Number the cells with a nucleus from 1 to at most 65535, and keep of each nucleus what is inside its cell."
     cells = largest_pieces(np.where(nuclei > 0, nuclei, cells))
     nuclei = np.where(cells == nuclei, nuclei, 0)
     keep = np.bincount(nuclei.ravel(), minlength=cells.max() + 1) > 0
@@ -219,8 +245,8 @@ def _numbered(nuclei, cells):
 # %% ../nbs/01_segmentation.ipynb #4b380854
 def overlaps(true: np.ndarray, # label image
              found: np.ndarray, # label image
-            ) -> np.ndarray: # for each true label 1..n the best IoU with a found one
-    "How well each true cell is covered by one found cell."
+            ) -> np.ndarray: # highest IoU of each true label 1..n with a found one
+    "Highest intersection over union of each true cell with a found cell."
     n, m = int(true.max()) + 1, int(found.max()) + 1
     both = np.bincount(true.ravel().astype(np.int64)*m + found.ravel(), minlength=n*m).reshape(n, m)
     union = both.sum(1, keepdims=True) + both.sum(0, keepdims=True) - both
@@ -231,34 +257,36 @@ def overlaps(true: np.ndarray, # label image
 segmenters = dict(watershed='segmentation:Watershed', dpn_unet='dpn_unet:DPNSegmenter', hpacellseg='dpn_unet:HPACellSegSegmenter')
 
 def make_segmenter(name: str, # one of `segmenters`
-                   **settings, # what its class takes
+                   **settings, # arguments of its class
                   ): # the segmenter
-    "A segmenter by its name."
+    "Create a segmenter by its name."
     if name not in segmenters: raise UserError(f'--segmenter {name}: is unknown; there are {", ".join(segmenters)}.')
     module, cls = segmenters[name].split(':')
     return getattr(import_module(f'hpa_cellcls.{module}'), cls)(**settings)
 
 # %% ../nbs/01_segmentation.ipynb #eef4d02e
-def start_segmenter(segmenter: str, # one of `segmenters`, or any segmenter
-                    er: bool, # do the fields have an ER channel?
-                    diameter: float=None, # watershed: of a nucleus in pixels
+def start_segmenter(segmenter: str, # one of `segmenters`, or a segmenter
+                    er: bool, # `True` if the fields have an ER channel
+                    diameter: float=None, # watershed: diameter of a nucleus in pixels
                     weights: str=None, # networks: folder with the published weights
-                    download: bool=False, # networks: fetch missing weights from Zenodo
-                    scale_factor: float=.25, # networks: how much smaller they see a field
-                    device: str='', # networks: cpu, cuda, mps (the fastest that is there)
-                   ) -> tuple: # the segmenter, ready for work, and what its masks depend on
-    "A segmenter with its networks, if it has any, loaded."
+                    download: bool=False, # networks: download missing weights from Zenodo
+                    scale_factor: float=.25, # networks: scale of their input
+                    device: str='', # networks: cpu, cuda or mps (default: the fastest available)
+                   ) -> tuple: # the segmenter with loaded networks, and the parameters that its masks depend on
+    "Create a segmenter and load its networks, if it has any."
     if callable(segmenter): worker, params = segmenter, dict(segmenter=type(segmenter).__name__)
+    elif segmenter == 'watershed':
+        worker = make_segmenter(segmenter, diameter=diameter)
+        params = dict(segmenter=segmenter, diameter=diameter)
     else:
-        own = dict(diameter=diameter) if segmenter == 'watershed' else dict(scale_factor=scale_factor)
-        more = {} if segmenter == 'watershed' else dict(weights=weights, download=download, device=device)
-        worker, params = make_segmenter(segmenter, **own, **more), dict(segmenter=segmenter, **own)
+        worker = make_segmenter(segmenter, scale_factor=scale_factor, weights=weights, download=download, device=device)
+        params = dict(segmenter=segmenter, scale_factor=scale_factor)
     if hasattr(worker, 'networks'): worker.networks(er)
     return worker, params
 
 # %% ../nbs/01_segmentation.ipynb #1343ab5c
 def _segment_field(item):
-    "Masks of one field, written."
+    "Segment one field and write its masks."
     field, dest, segmenter = item
     return save_masks(field, dest, *segmenter(_channels(field)))
 
@@ -275,43 +303,49 @@ def save_masks(field: dict, # a row of the table of fields
 
 # %% ../nbs/01_segmentation.ipynb #32479153
 def _predict_maps(item):
-    "The networks' part."
+    "First step, in the main process: probability maps of one field."
     field, dest, segmenter = item
     image = _channels(field)
     return field, dest, segmenter, image, segmenter.maps(image)
 
 def _label_maps(item):
-    "The workers' part."
+    "Second step, in a worker process: write the masks of one field."
     field, dest, segmenter, image, maps = item
     return save_masks(field, dest, *segmenter.label(image, maps))
 
 # %% ../nbs/01_segmentation.ipynb #3393b74d
 @command
 def segment(ws: str, # workspace with fields.csv
-            segmenter: Literal['watershed', 'dpn_unet', 'hpacellseg']='watershed', # watershed, dpn_unet (the official networks) or hpacellseg (the official package); in Python any segmenter
-            diameter: Positive=None, # watershed: of a nucleus in pixels, if measuring it goes wrong
+            segmenter: Literal['watershed', 'dpn_unet', 'hpacellseg']='watershed', # watershed, dpn_unet (HPA networks), hpacellseg (HPA package)
+            diameter: Positive=None, # watershed: diameter of a nucleus in pixels (default: measured)
             weights: str=None, # networks: folder with the published weights
-            download: bool=False, # networks: fetch missing weights from Zenodo
-            scale_factor: Annotated[float, Range(above=0, most=1)]=.25, # networks: how much smaller they see a field; larger for fields that were made smaller
-            device: Device='', # networks: cpu, cuda, mps (the fastest that is there)
-            n_jobs: Count=None, # processes (all cores)
-           ) -> Outcome: # cells of each field
-    "Find the cells of every field and write their masks."
-    fields, dest = read_fields(ws).to_dict('records'), Path(ws)/'masks'
+            download: bool=False, # networks: download missing weights from Zenodo
+            scale_factor: Annotated[float, Range(above=0, most=1)]=.25, # networks: scale of their input; raise it for downsampled images
+            device: Device='', # networks: cpu, cuda or mps (default: the fastest available)
+            n_jobs: Count=None, # number of processes (default: all cores)
+           ) -> Outcome: # number of cells of each field
+    "Segment the cells of every field and write their masks."
+    fields = read_fields(ws).to_dict('records')
+    dest = Path(ws)/'masks'
     worker, params = start_segmenter(segmenter, bool(fields[0]['yellow']), diameter, weights, download, scale_factor, device)
-    two = hasattr(worker, 'maps')
-    out = run_stage(_label_maps if two else _segment_field, {f['id']: (f, dest, worker) for f in fields}, dest, 'segment', params, defaults_of(segment),
-                    inputs=lambda item: field_files(item[0]), prepare=_predict_maps if two else None,
-                    n_jobs=1 if segmenter == 'hpacellseg' else n_jobs)
-    n = [r['cells'] for r in out.results.values()]
-    if n: out.note = f'{sum(n)} cells, {sum(r["at_border"] for r in out.results.values())} of them at the border; a field has {min(n)} to {max(n)}.'
+    if hasattr(worker, 'maps'): fn, prepare = _label_maps, _predict_maps
+    else: fn, prepare = _segment_field, None
+    items = {f['id']: (f, dest, worker) for f in fields}
+    out = run_stage(fn, items, dest, 'segment', params, defaults_of(segment), inputs=lambda item: field_files(item[0]),
+                    prepare=prepare, n_jobs=1 if segmenter == 'hpacellseg' else n_jobs)
+    n_cells = [r['cells'] for r in out.results.values()]
+    at_border = sum(r['at_border'] for r in out.results.values())
+    if n_cells:
+        out.note = f'{sum(n_cells)} cells, {at_border} of them at the border; a field has {min(n_cells)} to {max(n_cells)}.'
     return out
 
 # %% ../nbs/01_segmentation.ipynb #e8fc45c5
 def with_masks(ws: str|Path, # workspace
-               n_jobs: int=None, # processes (all cores)
-              ) -> Outcome: # the fields that could not be segmented
-    "Segment what is not segmented yet, unless the masks came from elsewhere."
+               n_jobs: int=None, # number of processes (default: all cores)
+              ) -> Outcome: # number of cells of each field; empty if the masks are kept
+    "Segment the fields that have no masks yet, with the default segmenter; masks from another source are kept."
     folder = Path(ws)/'masks'
-    ours = (folder/'segment.json').exists() and Record(folder, 'segment').params == dict(segmenter='watershed', diameter=None)
-    return segment(ws, n_jobs=n_jobs) if ours or not any(folder.glob('*.tif')) else Outcome('segment', {}, {})
+    has_record = (folder/'segment.json').exists()
+    by_default = has_record and Record(folder, 'segment').params == dict(segmenter='watershed', diameter=None)
+    if by_default or not any(folder.glob('*.tif')): return segment(ws, n_jobs=n_jobs)
+    return Outcome('segment', {}, {})
