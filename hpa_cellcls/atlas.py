@@ -173,7 +173,8 @@ class Fetcher:
                 ):
         if per_host < 1 or tries < 1: raise UserError(f'{per_host} requests at once and {tries} tries: each must be at least 1.')
         self.per_host, self.tries = per_host, tries
-        self.timeout, self.pause, self.longest = timeout, pause, longest
+        self.timeout = timeout
+        self.pause, self.longest = pause, longest
         self.stopped = ''
         self._hosts = {}
         self._lock, self._own = threading.Lock(), threading.local()
@@ -284,6 +285,7 @@ def _receive(self: Fetcher, answer, part, have):
     _copy(answer, part, 'ab' if answer.status_code == 206 else 'wb', time.monotonic() + 20*self.timeout)
     return total
 
+# %% ../nbs/00b_atlas.ipynb #1dfe9cb9
 def _nothing_more(answer, part, have):
     "The server has no further bytes: the file is complete if the size agrees, else it has changed."
     if answer.headers.get('Content-Range') == f'bytes */{have}': return have
@@ -333,6 +335,7 @@ def _attempt(self: Fetcher, host, url, path, test):
     except OSError as e: self._disk(e)
     host.lost.clear()
 
+# %% ../nbs/00b_atlas.ipynb #d0b5f8fc
 @patch
 def _lost(self: Fetcher, host, how, limit, advice):
     "Count a file that failed; after `limit` in a row no more files are requested."
@@ -397,6 +400,7 @@ def _settle(raw, final, how):
     raw.unlink()
     return final
 
+# %% ../nbs/00b_atlas.ipynb #bd20fc28
 def _fetch_field(item):
     "Download all channels of a field; they are moved to their place together."
     field, dest, fetcher, how = item
@@ -442,6 +446,7 @@ def _write_lists(dest, how):
     for d in done:
         for c in channels: (dest/'.fetching'/f'{d["id"]}_{c}.{how["format"]}.json').unlink(missing_ok=True)
 
+# %% ../nbs/00b_atlas.ipynb #c474bbb9
 def _all_names(field):
     "All labels of a field by name, also those without a class."
     names = [class_names[c] for c in parse_labels(field['labels'])]
@@ -452,8 +457,9 @@ def _manifest_rows(field):
     rows = []
     for c in channels:
         source = field['sources'][c]
-        names = [name for name in field['files'] if name.startswith(f'{field["id"]}_{c}.')]
-        rows += [(name, field['id'], c, field['files'][name][1], source['url'], source['size'], source['sha256'], licence) for name in names]
+        for name, (_, sha) in field['files'].items():
+            if not name.startswith(f'{field["id"]}_{c}.'): continue
+            rows.append((name, field['id'], c, sha, source['url'], source['size'], source['sha256'], licence))
     return rows
 
 # %% ../nbs/00b_atlas.ipynb #1643b601
@@ -600,9 +606,8 @@ def download(table: str, # kaggle_2021.tsv, or subcellular_location.tsv of the a
              entries: str=None, # pattern of the addresses of entries, with {gene}
             ) -> Outcome: # files and labels of each field; with `dry_run` the selection
     "Download images of the public atlas, selected so that the classes are balanced."
-    numbers = _class_numbers(classes)
+    numbers, notes = _class_numbers(classes), []
     fetcher = Fetcher(per_host, tries, timeout)
-    notes = []
     if _lists_genes(table):
         chosen = choose(read_genes(table), numbers, genes, 1, (), seed=seed)
         if dry_run: return chosen
@@ -613,8 +618,9 @@ def download(table: str, # kaggle_2021.tsv, or subcellular_location.tsv of the a
     choice = choose(rows, numbers, max, per_antibody, _line_names(cell_lines, rows), trainset, cap, seed)
     if dry_run: return choice
     print(choice)
-    if not len(choice.fields): raise UserError(f'{table}: none of its images fits; see the steps above, and widen --classes or --cell-lines.')
+    if not len(choice.fields):
+        raise UserError(f'{table}: none of its images fits; see the steps above, and widen --classes or --cell-lines.')
     out = fetch_fields(choice.fields, dest, format, size, bits, png, address, fetcher)
-    total = len(read_table(Path(dest)/'train.csv'))
-    out.note = ' '.join([f'{total} fields are in {dest} ({licence}, see ATTRIBUTION.txt).', *notes])
+    notes.insert(0, f'{len(read_table(Path(dest)/"train.csv"))} fields are in {dest} ({licence}, see ATTRIBUTION.txt).')
+    out.note = ' '.join(notes)
     return out

@@ -165,8 +165,8 @@ def _cut_part(item):
 @command
 def cut(ws: str, # workspace with fields.csv and masks
         side: Annotated[int, Range(64, 512)]=128, # height and width of a crop in pixels
-        keep: Literal['masked', 'neighbours', 'all']='masked', # pixels to show: masked (the cell alone), neighbours (all but other cells), all
-        frame: Literal['fit', 'fixed', 'squash']='fit', # window: fit (square around the cell), fixed (same scale for all), squash (box stretched)
+        keep: Literal['masked', 'neighbours', 'all']='masked', # show: masked (the cell alone), neighbours (all but other cells), all
+        frame: Literal['fit', 'fixed', 'squash']='fit', # fit (square around the cell), fixed (same scale for all), squash (stretched)
         margin: Annotated[float, Range(0, 1)]=.05, # fit and squash: margin around the box, as a fraction of its longer side
         span: Annotated[float, Range(above=0, most=1)]=.4, # fixed: side of the window, as a fraction of the field's longer side
         gap: Annotated[float, Range(0, .1)]=0, # masked: minimum distance to other cells, as a fraction of the field's longer side

@@ -112,6 +112,7 @@ class Several:
         words = [f'or {w}' for w in self.words]
         return ', '.join([f'{kind} separated by commas', *ranges, *words])
 
+# %% ../nbs/00f_options.ipynb #85ce3ed4
 def _number(value, kind):
     "Convert text or a number to int or float; with kind str nothing is converted."
     if kind is str: return value

@@ -316,7 +316,7 @@ def _label_maps(item):
 # %% ../nbs/01_segmentation.ipynb #3393b74d
 @command
 def segment(ws: str, # workspace with fields.csv
-            segmenter: Literal['watershed', 'dpn_unet', 'hpacellseg']='watershed', # watershed, dpn_unet (HPA networks), hpacellseg (HPA package)
+            segmenter: Literal['watershed', 'dpn_unet', 'hpacellseg']='watershed', # watershed, dpn_unet (HPA networks) or hpacellseg
             diameter: Positive=None, # watershed: diameter of a nucleus in pixels (default: measured)
             weights: str=None, # networks: folder with the published weights
             download: bool=False, # networks: download missing weights from Zenodo

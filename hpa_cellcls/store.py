@@ -97,7 +97,8 @@ class CellStore:
                 ):
         self.folders = [existing(f, 'folder of cells') for f in folders]
         self.paths = [p for f in self.folders for p in _listed(f)]
-        if not self.paths: raise UserError(f'{", ".join(map(str, folders))}: no shards of cells (*.arrow); make them with `hpa_cellcls cut`.')
+        listed = ', '.join(map(str, folders))
+        if not self.paths: raise UserError(f'{listed}: no shards of cells (*.arrow); make them with `hpa_cellcls cut`.')
         self.shards = [Shard(p) for p in self.paths]
         full = [s for s in self.shards if len(s)]
         self._agree(full)
@@ -126,6 +127,7 @@ class CellStore:
         self.__dict__.update(state)
         self.shards = [Shard(p) for p in self.paths]
 
+# %% ../nbs/02a_store.ipynb #e427bfb8
 def _listed(folder):
     "The shards that a folder's manifest lists, or all `*.arrow` files if it has none."
     if not (folder/'manifest.json').exists(): return sorted(folder.glob('*.arrow'))
