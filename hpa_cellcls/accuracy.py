@@ -78,7 +78,7 @@ def make_split(split: Split, # what is wanted
                n_jobs: int=None, # processes (None: all cores)
               ) -> Split: # the same
     "Generate fields, segment them and cut their cells, once for all systems."
-    from hpa_cellcls.crops import cut, rim
+    from hpa_cellcls.crops import cut, default_gap
     from hpa_cellcls.data import index
     from hpa_cellcls.segmentation import segment
     from hpa_cellcls.synth import synth
@@ -89,7 +89,7 @@ def make_split(split: Split, # what is wanted
         without_failures(synth(home/data, n, plan.field_size, seed, split.regime, n_jobs=n_jobs))
         without_failures(index(home/data, ws, n_jobs=n_jobs))
         without_failures(segment(ws, n_jobs=n_jobs))
-    without_failures(cut(split.ws, side=plan.crop_size, frame='fixed', away=rim, n_jobs=n_jobs))
+    without_failures(cut(split.ws, side=plan.crop_size, frame='fixed', gap=default_gap, n_jobs=n_jobs))
     return split
 
 def without_failures(out: Outcome, # of a command

@@ -13,7 +13,7 @@ from time import perf_counter
 import numpy as np, pandas as pd
 from .best import growing, last_of
 from .label_noise import refine
-from .crops import cut, rim
+from .crops import cut, default_gap
 from .data import index
 from .inference import predict
 from .labels import join_labels
@@ -52,7 +52,7 @@ def run_s1(ws: str, # workspace with fields.csv
            name: Name='s1', # of the model after the second stage; that of the first is NAME-first
            side: Annotated[int, Range(64, 512)]=96, # pixels of a crop
            frame: Literal['fit', 'fixed', 'squash']='fixed', # see `cut`
-           away: Annotated[float, Range(0, .1)]=rim, # see `cut`
+           away: Annotated[float, Range(0, .1)]=default_gap, # see `cut`
            arch: Arch='small', # network: small, or any of timm's
            init: str='', # begin with: nothing, imagenet, a model, a published checkpoint
            epochs: Count=16, # of the first stage
@@ -67,7 +67,7 @@ def run_s1(ws: str, # workspace with fields.csv
           ) -> Outcome: # of the last step
     "S1: cells of single-label images, then pseudo-labels; then predictions."
     check_start(ws, init, others)
-    steps = [with_masks(ws, n_jobs), cut(ws, side=side, frame=frame, away=away, n_jobs=n_jobs),
+    steps = [with_masks(ws, n_jobs), cut(ws, side=side, frame=frame, gap=away, n_jobs=n_jobs),
              train(ws, f'{name}-first', arch=arch, init=init, epochs=epochs, fold=fold, seed=seed, device=device),
              train_full(ws, f'{name}-first', name, rounds, rule, epochs=more, fold=fold, seed=seed, device=device)]
     if others: steps.append(predict(others, str(Path(ws)/'models'/name), name=name, views=views, device=device, n_jobs=n_jobs))
@@ -109,7 +109,7 @@ def _draw_and_segment(home, size, seed, n_jobs):
     _print_step(2, 'Indexing them, assigning folds',
                 index(home/'data', ws, n_jobs=n_jobs), index(home/'other_data', others, n_jobs=n_jobs))
     _print_step(3, 'Segmenting the cells and cutting them out',
-                segment(ws, n_jobs=n_jobs), cut(ws, side=96, frame='fixed', away=rim, n_jobs=n_jobs))
+                segment(ws, n_jobs=n_jobs), cut(ws, side=96, frame='fixed', gap=default_gap, n_jobs=n_jobs))
 
 def _train_all(ws, epochs, seed):
     "Train both stages of S1, and our system."

@@ -17,7 +17,7 @@ from .data import read_fields, read_masks
 from .image_level import Weights, _numbers, read_image_predictions
 from .score import mean_ap
 from .options import Annotated, Literal, Name, Several, Share, command, defaults_of
-from .stage import Outcome, Record, UserError, _watch, as_recorded, digest, existing, fingerprint, read_json, read_table
+from .stage import Outcome, Record, UserError, with_progress, as_recorded, digest, existing, fingerprint, read_json, read_table
 from .submission import probability_columns, read_predictions, write_predictions
 from .validation import cell_truth, halves, match_cells
 
@@ -109,7 +109,7 @@ def partner_rows(ws: str|Path, # workspace whose cells are kept
     out, failed, numbers = np.full(len(table), -1), {}, table.number.to_numpy()
     there = {k: (theirs.number.to_numpy()[rows], rows) for k, rows in theirs.groupby('id').indices.items()}
     places = table.groupby('id', sort=False).indices
-    for k, rows in _watch(places.items(), len(places), 'match', progress):
+    for k, rows in with_progress(places.items(), len(places), 'match', progress):
         try: found = _partners(ws, other, k)[numbers[rows]]
         except UserError as e: failed[k] = str(e), ''
         except IndexError: failed[k] = f'{ws}/masks/{k}.tif: has not all cells of the predictions; were they segmented again? Predict again.', ''

@@ -21,7 +21,7 @@ from pycocotools import mask as coco
 from .data import read_fields, read_masks
 from .labels import classes
 from .options import Place, Count, command
-from .stage import Outcome, UserError, _watch, existing, whole_file, write_bytes
+from .stage import Outcome, UserError, with_progress, existing, whole_file, write_bytes
 
 # %% ../nbs/06a_submission.ipynb #7a94c4e3
 def encode_mask(mask: np.ndarray, # height x width, not zero where the cell is
@@ -353,7 +353,7 @@ def submit(ws: str, # workspace with the masks
     with whole_file(dest, 'w') as f:
         out = csv.writer(f, lineterminator='\n')
         out.writerow(submission_columns)
-        for id, size in _watch(expected.items(), len(expected), 'submit', progress):
+        for id, size in with_progress(expected.items(), len(expected), 'submit', progress):
             rows = table.iloc[places.get(id, [])]
             try:
                 out.writerow([id, *_field_row(ws, id, size, rows)])

@@ -22,7 +22,7 @@ from .models import compute_device, computing, load_model, to_device
 from .score import (Score, best_thresholds, class_ap, decide, f1, fit_thresholds, mean_ap, min_overlap, precision_recall,
                                ratio_thresholds)
 from .options import Annotated, Device, Literal, Range, Several, Thresholds, command
-from .stage import UserError, _watch, as_recorded, existing, read_json, read_table, write_bytes, write_table, write_text
+from .stage import UserError, with_progress, as_recorded, existing, read_json, read_table, write_bytes, write_table, write_text
 from .store import CellStore
 
 # %% ../nbs/03d_validation.ipynb #1534f9ae
@@ -342,7 +342,7 @@ def _probabilities(network, store, about, views, reduce):
     device = next(network.parameters()).device
     parts = [np.arange(i, min(i + 2048, len(store))) for i in range(0, len(store), 2048)]
     def predicted(rows): return cell_probabilities(network, store.select(rows), prepare, views, reduce, autocast=computing(device))
-    return np.concatenate(list(_watch(map(predicted, parts), len(parts), 'evaluate', True)))
+    return np.concatenate(list(with_progress(map(predicted, parts), len(parts), 'evaluate', True)))
 
 # %% ../nbs/03d_validation.ipynb #b41ad4df
 _FoldsOrAll = Annotated[str, Several(int, Range(0), words=('all',), once=True)]
