@@ -69,9 +69,9 @@ class Split:
     @cached_property
     def cells(self) -> pd.DataFrame: # cells of the training folds; `has_nucleus`: those that our system learns from
         from hpa_cellcls.store import CellStore
-        from hpa_cellcls.train import has_nucleus, min_nucleus
+        from hpa_cellcls.train import keeps_nucleus, min_nucleus
         table = CellStore(Path(self.ws)/'cells').table
-        return table.assign(has_nucleus=has_nucleus(table, min_nucleus))[table.fold != 0]
+        return table.assign(has_nucleus=keeps_nucleus(table, min_nucleus))[table.fold != 0]
 
 # %% ../nbs/10a_accuracy.ipynb #5282c7fd
 def make_split(split: Split, # what is wanted
@@ -113,12 +113,11 @@ def register(name: str, # as in --systems
 
 def _call(command, split, **options):
     "Run a system as the command `run` does, with the options that all have in common."
-    from hpa_cellcls.cli import systems as commands
-    module, function = commands[command]
-    fn = getattr(import_module(f'hpa_cellcls.{module}'), function)
+    from hpa_cellcls import systems
+    fn = getattr(systems, f'run_{command.lower()}')
     common = dict(seed=split.seed, device=split.device, n_jobs=1, threads=1)
     known = inspect.signature(fn).parameters
-    return without_failures(fn(split.ws, others=split.test_ws, **options, **{k: v for k, v in common.items() if k in known}))
+    return without_failures(fn(split.ws, split.test_ws, **options, **{k: v for k, v in common.items() if k in known}))
 
 # %% ../nbs/10a_accuracy.ipynb #298fb50a
 @register('S1')
@@ -150,13 +149,13 @@ def _s2(split, name):
 def _s3(split, name):
     size = split.plan.whole_size
     _call('S3', split, name=name, archs='small', channels='red,green,blue,yellow', size=size, init='', losses='alpha_gamma',
-          class_prior='.003', batches='16', normalise='own', epochs=split.plan.epochs(_n_fields(split), size), folds='0', views='identity')
+          rates='.003', batches='16', normalise='own', epochs=split.plan.epochs(_n_fields(split), size), folds='0', views='identity')
     yield 'cell', name
 
 @register('S4')
 def _s4(split, name):
     size = split.plan.whole_size
-    _call('S4', split, name=name, size=size, epochs=split.plan.epochs(_n_fields(split), size, times=2), keep='loss', fold='0')
+    _call('S4', split, name=name, size=size, epochs=split.plan.epochs(_n_fields(split), size, times=2), select='loss', fold='0')
     yield 'cell', name
 
 # %% ../nbs/10a_accuracy.ipynb #264c04ff
@@ -177,14 +176,14 @@ def store_label_statistics(ws: str|Path, # workspace
 def _train(split, name, labels, n):
     "The training that `copy` and `oracle` share with our system, on `n` cells; its predictions for them during training."
     from hpa_cellcls.train import min_nucleus, train
-    without_failures(train(split.ws, f'{name}-first', labels=labels, nucleus=min_nucleus, **_growing_crops(split.plan, n), fold='0',
-                           keep='last', seed=split.seed, device=split.device))
+    without_failures(train(split.ws, f'{name}-first', labels=labels, min_nucleus=min_nucleus, **_growing_crops(split.plan, n), fold='0',
+                           select='last', seed=split.seed, device=split.device))
     predictions = pd.read_parquet(Path(split.ws)/'models'/f'{name}-first'/'training_predictions.parquet')
     return predictions.merge(split.cells[['id', 'number', 'candidates']], on=['id', 'number'])
 
 def _growing_crops(plan, n):
     "Epochs on `n` cells, the last third with larger crops, as many as come nearest to the budget."
-    from hpa_cellcls.best import growing
+    from hpa_cellcls.systems import growing
     small, *_, large = map(int, growing(plan.crop_size).split(','))
     schedules = []
     for epochs in range(1, 2 + plan.epochs(n, small)):
@@ -196,8 +195,8 @@ def _growing_crops(plan, n):
 def _predict_both(split, name, model):
     "Predictions with field context, then without."
     from hpa_cellcls.inference import predict
-    for evidence, alone, predictions in (('field', False, name), ('cell', True, f'{name}.cell')):
-        without_failures(predict(split.test_ws, f'{split.ws}/models/{model}', name=predictions, alone=alone, device=split.device, n_jobs=1))
+    for evidence, context, predictions in (('field', True, name), ('cell', False, f'{name}.cell')):
+        without_failures(predict(split.test_ws, f'{split.ws}/models/{model}', name=predictions, field_context=context, device=split.device, n_jobs=1))
         yield evidence, predictions
 
 # %% ../nbs/10a_accuracy.ipynb #76a4c2c2
@@ -302,12 +301,12 @@ def run_system(split: Split, # training fields and test fields
               ) -> dict: # metrics by kind of evidence, passes, CPU seconds, peak memory
     "Train and test a system in this process."
     import cv2
-    from hpa_cellcls.demo import judge
+    from hpa_cellcls.demo import evaluate_predictions
     cv2.setNumThreads(1)
     dest = Path(dest)
     name = _model_name(system)
     _note_usage(dest.with_suffix(''))
-    def metrics(predictions): return {k: round(v, 6) for k, v in judge(split.test_ws, predictions, split.truth).items()}
+    def metrics(predictions): return {k: round(v, 6) for k, v in evaluate_predictions(split.test_ws, predictions, split.truth).items()}
     try: rows = [dict(evidence=evidence, **metrics(predictions)) for evidence, predictions in registry[system](split, name)]
     except UserError as e: result = dict(failed=str(e))
     else:

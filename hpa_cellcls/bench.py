@@ -266,7 +266,7 @@ def _against_plain_loop(store, repeats):
     from hpa_cellcls.batches import CellLoader, Prepare, pixel_statistics
     from hpa_cellcls.losses import make_loss
     from hpa_cellcls.models import Network, to_device
-    from hpa_cellcls.train import PredictionTracker, make_learner, precision_callback
+    from hpa_cellcls.fit import PredictionTracker, make_learner, precision_callback
     prepare = Prepare(*pixel_statistics(store))
     y = np.random.default_rng(0).random((len(store), 19)).astype(np.float32)
     loader = CellLoader(store, y, np.ones_like(y), prepare, train=True)

@@ -65,7 +65,7 @@ class Settings:
     ema: ShareBelowOne=0 # decay of an exponential moving average of the weights, such as .999; 0 for none
     clip: Amount=0 # gradient clipping: maximum norm; 0 for none
     accumulate: Count=1 # gradient accumulation: batches for one step
-    keep: Literal['mAP', 'loss', 'last']='mAP' # checkpoint to keep: highest validation mAP, lowest validation loss, or the last
+    select: Literal['mAP', 'loss', 'last']='mAP' # checkpoint selection: highest validation mAP, lowest validation loss, or the last
     patience: Whole=0 # early stopping: epochs without improvement; 0 for none
     seed: Whole=0 # random seed
 
@@ -342,7 +342,7 @@ class Checkpointer(Callback):
     def __init__(self,
                  folder: str|Path, # of the model
                  about: dict, # what `save_model` needs to know
-                 keep: str='mAP', # which epoch's network is saved: mAP (highest), loss (lowest) or last
+                 select: str='mAP', # which epoch's network is saved: mAP (highest), loss (lowest) or last
                  seed: int=0, # of dropout and augmentation
                  patience: int=0, # stop after so many epochs without improvement; 0 never
                  until: float=float('inf'), # stop after the epoch that passes this time (`time.monotonic`)
@@ -351,7 +351,7 @@ class Checkpointer(Callback):
                 ):
         self.folder = Path(folder)
         self.about = about
-        self.keep = keep
+        self.select = select
         self.seed = seed
         self.patience = patience
         self.until = until
@@ -414,8 +414,8 @@ def validation_scores(self: Checkpointer) -> dict: # valid_loss, mAP, and F1 at 
 @patch
 def since_best(self: Checkpointer) -> int: # epochs since the best one; 0 when the last is the best
     "Epochs without improvement."
-    if self.keep == 'last' or np.isnan(self.rows[-1]['mAP']): return 0
-    values = [r['valid_loss'] if self.keep == 'loss' else -r[self.keep] for r in self.rows]
+    if self.select == 'last' or np.isnan(self.rows[-1]['mAP']): return 0
+    values = [r['valid_loss'] if self.select == 'loss' else -r[self.select] for r in self.rows]
     return len(values) - 1 - int(np.argmin(values))
 
 @patch
@@ -682,8 +682,8 @@ def start(self: Task,
     about = dict(classes=classes, channels=examples.store.params['only'], side=examples.store.params['side'], mean=mean, std=std,
                  kind=self.kind, store=examples.store.params, trained=asdict(s), **self.about(examples))
     sizes = [int(side) for side in getattr(s, 'sizes', '').split(',') if side]
-    keep = s.keep if len(examples.validation) else 'last'
-    checkpointer = self.Checkpointer(folder, about, keep, s.seed, s.patience, sizes=sizes, total=s.epochs)
+    select = s.select if len(examples.validation) else 'last'
+    checkpointer = self.Checkpointer(folder, about, select, s.seed, s.patience, sizes=sizes, total=s.epochs)
     cbs = [checkpointer, *self.callbacks(), *callbacks(s, device, log, folder)]
     make_learner(to_device(network, device), *self.loaders(examples, mean, std, device), self.loss(), s.lr, s.wd, cbs)
     ids = sorted({*examples.store.table.id[examples.training]})

@@ -152,7 +152,7 @@ class FieldSettings(ClassifierSettings):
     brightness: ShareBelowOne=.2 # augmentation: brightness jitter
     normalise: Literal['own', 's3']='own' # input normalisation: own (statistics of the fields), s3 (values of the 46th)
     wd: Amount=.05 # weight decay
-    keep: Literal['mAP', 'F1', 'loss', 'last']='mAP' # checkpoint to keep: highest mAP or macro F1, lowest loss, or the last
+    select: Literal['mAP', 'F1', 'loss', 'last']='mAP' # checkpoint selection: highest mAP or macro F1, lowest loss, or the last
 
 class FieldTask(Task):
     "Training on whole fields."
