@@ -27,7 +27,8 @@ systems = dict(S1=('demo', 'run_s1'), S2=('image_level', 'run_s2'), S3=('cells_b
                best=('best', 'run_best'))
 groups = dict(run=('Run a whole system, from fields to predictions.', systems),
               kaggle=('Work with Kaggle: its images come here, cells, models and notebooks go there.',
-                      {name: ('kaggle_kernel' if name == 'push' else 'kaggle_hub', name) for name in ('get', 'publish', 'wheels', 'push', 'watch')}))
+                      {name: ('kaggle_kernel' if name == 'push' else 'kaggle_hub', name)
+                       for name in ('get', 'publish', 'wheels', 'push', 'watch')}))
 
 # %% ../nbs/13_cli.ipynb #29b0a4f5
 def _summary(module, function):

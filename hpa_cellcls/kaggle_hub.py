@@ -1,4 +1,4 @@
-"""After this page you can fetch the competition's images, publish your cells and models as datasets on Kaggle, and fetch what a kernel made there.
+"""After this page you can fetch the competition's images, publish your cells and models on Kaggle, and fetch what a kernel made there.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/kaggle.html.md"""
 
