@@ -169,8 +169,8 @@ def _get_field(item):
 
 @command
 def get(dest: Place, # folder for the files, which `index` reads
-        name: str=competition, # of the competition
-        fraction: Fraction=1., # of the fields to fetch
+        name: str=competition, # name of the competition, as in its address
+        fraction: Fraction=1., # fraction of the fields to fetch
         ids: str='', # only these fields: ids separated by commas, or a file with one id per line
         folders: str='train', # train, test, or both separated by a comma
         n_jobs: Count=4, # files fetched at the same time
@@ -255,7 +255,7 @@ def upload(api, # from `client`
     remote = remote_dataset(api, ref)
     lost = differences(local, remote)
     if lost:
-        shown = ', '.join(lost[:5] + ['...'] if len(lost) > 5 else lost)
+        shown = ', '.join(lost[:5]) + (', ...' if len(lost) > 5 else '')
         raise UserError(f'{ref}: {len(lost)} of {len(local)} files did not arrive ({shown}); run the command again.')
     return remote
 
@@ -284,7 +284,7 @@ def _wait_for_dataset(api, ref, patience, pause):
 # %% ../nbs/12_kaggle.ipynb #aff97bdf
 @command
 def publish(folder: str, # workspace (its cells are published), a store of cells, or the folder of a model
-            title: str='', # of the dataset (default: hpa cells, or hpa model NAME)
+            title: str='', # title of the dataset (default: hpa cells, or hpa model NAME)
             ws: Place='ws', # workspace that records what was published, in WS/kaggle
             gigabytes: Positive=20., # maximum size of a dataset in GB; larger stores of cells are split
             public: bool=False, # make the dataset public, which the competition's rules do not allow for its data
@@ -293,7 +293,7 @@ def publish(folder: str, # workspace (its cells are published), a store of cells
     "Publish cells or a model on Kaggle as datasets, and compare what has arrived."
     folder, is_cells, ws = _what_to_publish(folder, ws)
     title = title or ('hpa cells' if is_cells else f'hpa model {folder.absolute().name}')
-    for longest in (f'{title} 0', f'{title} 999') if is_cells else (title,): dataset_metadata('', longest)
+    for name in [f'{title} 0', f'{title} 999'] if is_cells else [title]: dataset_metadata('', name)
     api = client()
     dest = Path(ws)/'kaggle'/slug(title)
     params = dict(title=title, gigabytes=gigabytes)
@@ -378,8 +378,8 @@ def own_wheel(dest: str|Path, # folder for the wheel
 # %% ../nbs/12_kaggle.ipynb #e8b55452
 @command
 def wheels(ws: str, # workspace that records what was published, in WS/kaggle
-           packages: str=missing_packages, # that Kaggle's image lacks, separated by spaces; empty for none
-           title: str='hpa cellcls wheels', # of the dataset
+           packages: str=missing_packages, # packages that Kaggle's image lacks, separated by spaces
+           title: str='hpa cellcls wheels', # title of the dataset
            python: str='3.12', # Python version of Kaggle's image
            isolated: bool=True, # let pip fetch what is needed to build
            pause: Positive=5., # seconds between two requests for the dataset's status

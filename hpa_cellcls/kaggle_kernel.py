@@ -347,8 +347,8 @@ def _command_cells(module, command, changes):
 
 # %% ../nbs/12b_kernel.ipynb #b3b559d4
 _settings = dict(part=('train', "of the competition's images: train or test"), # of every kernel: name -> default, explanation
-                 n_fields=(60, 'generated when the input has no images'),
-                 size=(512, 'pixels of a generated field'),
+                 n_fields=(60, 'fields to generate if the input has no images'),
+                 size=(512, 'side of a generated field in pixels'),
                  n_jobs=(None, 'processes; None for all cores'))
 
 def notebook_to_kernel(notebook: str|Path, # a numbered notebook
@@ -422,14 +422,14 @@ def published_inputs(ws: str|Path, # workspace that the datasets were published 
 
 # %% ../nbs/12b_kernel.ipynb #ed4b3468
 @command
-def push(notebook: str, # a numbered notebook
+def push(notebook: str, # numbered notebook, such as 05_train_full.ipynb
          dest: Place='kernel', # folder for the kernel and its metadata
          ws: Place='ws', # workspace that cells, models and wheels were published from
          options: str='', # changes to the command's options, such as "epochs=4 arch=resnet18"
          datasets: str='', # more datasets to attach: user/name, separated by commas
          kernels: str='', # earlier kernels whose outputs are attached: user/name, separated by commas
-         title: str='', # of the kernel (default: hpa cellcls and the notebook's name)
-         name: str=competition, # of the competition
+         title: str='', # title of the kernel (default: hpa cellcls and the notebook's name)
+         name: str=competition, # name of the competition, as in its address
          dry: bool=False, # write the kernel, and do not send it
         ) -> Outcome: # the kernel
     "Make a kernel of a notebook and start it on Kaggle."
