@@ -492,7 +492,8 @@ def watch(kernel: str, # user/name
          ) -> Outcome: # outputs by name, and those that could not be fetched or opened
     "Wait for a kernel, then fetch its outputs and check each."
     if not re.fullmatch(r'[\w-]+/[\w-]+', kernel): raise UserError(f'{kernel}: is no kernel; give it as user/name.')
-    dest, api = Path(dest), client()
+    dest = Path(dest)
+    api = client()
     state = _wait_for_kernel(api, kernel, pause, hours)
     addresses, log = remote_outputs(api, kernel)
     wanted = {name: url for name, url in addresses.items() if fnmatch(name, only)}

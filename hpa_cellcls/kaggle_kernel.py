@@ -359,7 +359,8 @@ def notebook_to_kernel(notebook: str|Path, # a numbered notebook
     if commands == ['download']:
         raise UserError(f'{notebook}: fetches from the internet, which a kernel has not got; run it at home, and publish what it brings.')
     todo = [(module, c) for c in commands if c != 'download'] + [next_commands[c] for c in commands if c in next_commands]
-    settings, changes = {k: default for k, (default, _) in _settings.items()}, dict(options or {})
+    settings = {k: default for k, (default, _) in _settings.items()}
+    changes = dict(options or {})
     if 'predict' in commands:
         settings['part'] = 'test'
         models = [Path(m).name for m in changes.get('model', 'single').split(',')]
@@ -443,7 +444,8 @@ def push(notebook: str, # numbered notebook, such as 05_train_full.ipynb
     about = kernel_metadata(api.config_values['username'], notebook, refs, _split_refs(kernels), title, name)
     write_text(Path(dest)/'kernel.ipynb', json.dumps(kernel, indent=1))
     write_text(Path(dest)/'kernel-metadata.json', json.dumps(about, indent=1))
-    id, warning = about['id'], ''
+    id = about['id']
+    warning = ''
     if not any('wheels' in ref for ref in refs):
         warning = ' No wheels are attached; the kernel will not find this library: `hpa_cellcls kaggle wheels` first.'
     if dry: return Outcome('push', {id: about}, {}, note=f'Written to {dest}, not sent.{warning}')

@@ -16,7 +16,8 @@ from zipfile import ZipFile
 class TemporaryHome:
     "A temporary folder as home, in an environment without a token for Kaggle; `close` puts everything back."
     def __init__(self):
-        self.path, self.environment = Path(tempfile.mkdtemp()), dict(os.environ)
+        self.environment = dict(os.environ)
+        self.path = Path(tempfile.mkdtemp())
         tempfile.tempdir = str(self.path)
         for key in self.environment:
             if key.startswith('KAGGLE_'): del os.environ[key]
@@ -72,7 +73,8 @@ class LocalKaggle(ThreadingHTTPServer):
 
     def attach(self, kernel, folder):
         "Put what a pushed kernel reads into `folder/NAME/input`; earlier kernels ran in the same folder. Returns `folder/NAME`."
-        asked, root = self.kernels[kernel], folder/kernel.split('/')[1]
+        asked = self.kernels[kernel]
+        root = folder/kernel.split('/')[1]
         files = {}
         for name in asked.get('competitionDataSources', []): files[f'competitions/{name}'] = self.competition
         for name in asked.get('datasetDataSources', []): files[f'datasets/{name}'] = self.datasets[name]
@@ -123,15 +125,18 @@ class _Handler(BaseHTTPRequestHandler):
         else: self.send(data)
 
     def do_PUT(self):
-        token, data = self.path.rsplit('/', 1)[1], self.body()
-        name, page = self.server.uploads[token], f'/blob/{token}'
+        data = self.body()
+        token = self.path.rsplit('/', 1)[1]
+        name = self.server.uploads[token]
+        page = f'/blob/{token}'
         if self.headers.get('Content-Range', '').startswith('bytes */'): # an upload that is resumed asks first what has arrived
             return self.send(b'', 200 if page in self.server.pages else 308)
         if name not in self.server.lost and name not in self.server.refused: self.server.pages[page] = data
         self.send(b'', self.server.refused.get(name, 200))
 
     def do_POST(self):
-        method, asked = self.path.rsplit('/', 1)[1], json.loads(self.body() or b'{}')
+        method = self.path.rsplit('/', 1)[1]
+        asked = json.loads(self.body() or b'{}')
         self.server.log.append((method, asked))
         status = self.server.refused.get(method)
         if status: self.answer(dict(code=status, message='refused'), status)
@@ -191,8 +196,10 @@ class KaggleImage:
                  home: TemporaryHome, # the virtual environment is made in it
                  python: str=os.environ.get('HPA_CELLCLS_IMAGE', sys.executable), # whose packages it has
                 ):
-        self.folder, self.home = home.path/'image', home.environment.get('HOME', '')
-        self.python, self.log = self.folder/'bin'/'python', self.folder/'log.txt'
+        self.home = home.environment.get('HOME', '')
+        self.folder = home.path/'image'
+        self.python = self.folder/'bin'/'python'
+        self.log = self.folder/'log.txt'
         subprocess.run([python, '-m', 'venv', '--without-pip', self.folder], check=True)
         packages = self.folder/'packages'
         packages.mkdir()
