@@ -23,7 +23,7 @@ from .data import composite, field_files, read_field, read_fields, read_masks
 from .field_store import as_planes
 from .fit import Running, train_task
 from .labels import classes, label_matrix
-from .models import _card, compute_device, computing, find_model, to_device
+from .models import compute_device, computing, find_model, read_model_card, to_device
 from .options import Annotated, Device, Literal, Name, Range, Several, command, defaults_of, with_options
 from .puzzlecam import CamNetwork, CamSettings, CamTask, load_cam
 from .score import mean_ap
@@ -410,7 +410,7 @@ def load_calibration(folder: str|Path, # of a model
     try: card = json.loads(path.read_text())
     except ValueError: card = {}
     if card.get('version') != 1: raise UserError(f'{path}: is damaged, or of another version; train the model again.')
-    _card(folder)
+    read_model_card(folder)
     if card['model'] != content(Path(folder)/'model.json'): raise UserError(f'{path}: belongs to another training of the model; train it again.')
     return card, Steps(np.float32(card.pop('edges')), np.array(card.pop('values')))
 
