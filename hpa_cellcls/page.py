@@ -86,11 +86,11 @@ def _made_in(ws, path, about):
 
 def _made_of(ws, about):
     "The same of what an ensemble was made of."
-    from hpa_cellcls.ensemble import _place
-    places = [(*_place(ws, part['prediction']), part['about']) for part in about['parts']]
+    from hpa_cellcls.ensemble import locate_prediction
+    places = [(*locate_prediction(ws, part['prediction']), part['about']) for part in about['parts']]
     out = [folder for place, name, how in places for folder in _made_in(place, place/'predictions'/f'{name}.parquet', how)]
     if 'images' not in about: return out
-    place, name = _place(ws, about['images'])
+    place, name = locate_prediction(ws, about['images'])
     return [*out, place/'predictions'/f'{name}.images']
 
 # %% ../nbs/11a_page.ipynb #d3bdc017
