@@ -1,4 +1,4 @@
-"""After this page you can choose images of rare locations from the Human Protein Atlas and fetch them into a folder that every stage understands.
+"""After this page you can select images of rare locations from the Human Protein Atlas and download them into a folder that `index` can read.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/atlas.html.md"""
 
@@ -29,98 +29,115 @@ from .stage import Outcome, Record, UserError, digest, existing, read_table, run
 
 # %% ../nbs/00b_atlas.ipynb #d5a0efbd
 def read_atlas(path: str|Path, # CSV with Image and Label, and perhaps Cellline and in_trainset
-              ) -> pd.DataFrame: # id, labels, other, sample (the antibody), cell_line, image (its address), in_trainset
-    "The images of the atlas, each once."
-    rows, table = _columns(path, 'Image', 'Label'), read_labels(path)
-    parts = rows['Image'].str.rstrip('/').str.split('/')
-    known = pd.DataFrame(dict(id=parts.str[-2] + '_' + parts.str[-1], image=rows['Image'].str.rstrip('/')))
-    known['in_trainset'] = rows['in_trainset'].str.lower().isin(['true', '1']) if 'in_trainset' in rows else False
-    return table.drop(columns='source').merge(known.drop_duplicates('id'), on='id')
+              ) -> pd.DataFrame: # id, labels, other, sample (antibody), cell_line, image (address), in_trainset
+    "Read the table of the atlas; one row an image."
+    rows = _read_columns(path, 'Image', 'Label')
+    address = rows['Image'].str.rstrip('/')
+    parts = address.str.split('/')
+    images = pd.DataFrame(dict(id=parts.str[-2] + '_' + parts.str[-1], image=address))
+    images['in_trainset'] = rows['in_trainset'].str.lower().isin(['true', '1']) if 'in_trainset' in rows else False
+    return read_labels(path).drop(columns='source').merge(images.drop_duplicates('id'), on='id')
 
-def _columns(path, *needed, sep=','):
-    "The rows of a table that must have these columns."
+def _read_columns(path, *needed, sep=','):
+    "Read a table that must have these columns."
     path = existing(path, 'table of the atlas')
     try: rows = pd.read_csv(path, sep=sep, dtype=str, keep_default_na=False)
     except ValueError as e: raise UserError(f'{path}: cannot be read as a table ({str(e).splitlines()[0]}); fetch it again.') from None
-    if lack := [c for c in needed if c not in rows]:
-        raise UserError(f'{path}: has no column {lack[0]!r}; give kaggle_2021.tsv (Image, Label, ...) or subcellular_location.tsv (Gene, Main location, ...).')
+    missing = [c for c in needed if c not in rows]
+    if missing:
+        raise UserError(f'{path}: has no column {missing[0]!r}; give kaggle_2021.tsv (Image, Label, ...) '
+                        'or subcellular_location.tsv (Gene, Main location, ...).')
     return rows
 
 # %% ../nbs/00b_atlas.ipynb #98ede323
 competition_lines = ('A-431', 'A549', 'EFO-21', 'HAP1', 'HEK 293', 'HUVEC TERT2', 'HaCaT', 'HeLa', 'PC-3', 'RH-30', 'RPTEC TERT1',
                      'SH-SY5Y', 'SK-MEL-30', 'SiHa', 'U-2 OS', 'U-251 MG', 'hTCEpi')
 
-def candidates(table: pd.DataFrame, # from `read_atlas`
-               cell_lines: tuple=competition_lines, # those wanted; empty for all
-               trainset: bool=False, # also images that the training set holds?
-              ) -> tuple: # the rows that are left, step -> how many
-    "The images that may be chosen, and how many each step left over."
-    steps, wanted = {'in the table': len(table)}, set(map(_plain, cell_lines))
+def candidates(table: pd.DataFrame, # images, as `read_atlas` returns them
+               cell_lines: tuple=competition_lines, # cell lines to use; empty for all
+               trainset: bool=False, # also use images of the training set
+              ) -> tuple: # the remaining rows, and filter -> number of images after it
+    "Filter the images."
+    filters = {}
+    if table.in_trainset.any() and not trainset: filters['not in the training set'] = ~table.in_trainset
+    filters['with one of the 19 classes'] = table.labels != ''
+    if cell_lines and table.cell_line.any():
+        wanted = {_plain(name) for name in cell_lines}
+        filters['in the cell lines wanted'] = table.cell_line.map(_plain).isin(wanted)
+    steps = {'in the table': len(table)}
     keep = pd.Series(True, table.index)
-    for what, rows in {'not in the training set': ~table.in_trainset if table.in_trainset.any() and not trainset else None, 'with one of the 19 classes': table.labels != '',
-                       'in the cell lines wanted': table.cell_line.map(_plain).isin(wanted) if wanted and table.cell_line.any() else None}.items():
-        if rows is None: continue
+    for what, rows in filters.items():
         keep &= rows
         steps[what] = int(keep.sum())
     return table[keep], steps
 
 def _plain(line):
-    "A cell line's name as releases of the atlas agree on it: U2OS is U-2 OS."
+    "The name of a cell line without punctuation and case, which differ between releases of the atlas: U2OS, U-2 OS."
     return re.sub(r'[\W_]', '', line).casefold()
 
 # %% ../nbs/00b_atlas.ipynb #2cdf1614
-def _pick(table, goal, most, per_antibody, seed):
-    "Rows in the order in which they are chosen; `goal` says how many of each class are wanted."
-    has, antibody = label_matrix(table.labels), table['sample'].tolist()
-    order = np.lexsort([[crc32(f'{seed} {k}'.encode()) for k in table.id], has.sum(1)])
+def _select(table, goal, most, per_antibody, seed):
+    "Row numbers in the order of selection; `goal` is the number wanted of each class."
+    has = label_matrix(table.labels)
+    antibody = table['sample'].tolist()
+    random = [crc32(f'{seed} {k}'.encode()) for k in table.id]
+    order = np.lexsort([random, has.sum(1)])
     queue = {c: iter(order[has[order, c]].tolist()) for c in goal}
-    count, used, chosen = np.zeros(len(class_names), int), Counter(), {}
-    while queue and len(chosen) < most:
+    count = np.zeros(len(class_names), int)
+    used, selected = Counter(), {}
+    while queue and len(selected) < most:
         c = min(queue, key=lambda c: (count[c], goal[c]))
-        i = None if count[c] >= goal[c] else next((i for i in queue[c] if i not in chosen and used[antibody[i]] < per_antibody), None)
+        usable = (i for i in queue[c] if i not in selected and used[antibody[i]] < per_antibody)
+        i = next(usable, None) if count[c] < goal[c] else None
         if i is None: del queue[c]
         else:
-            chosen[i] = True
+            selected[i] = True
             used[antibody[i]] += 1
             count += has[i]
-    return list(chosen)
+    return list(selected)
 
 # %% ../nbs/00b_atlas.ipynb #b29380b0
 @dataclass
 class Choice:
-    "Which images were chosen, and out of how many."
-    fields: pd.DataFrame # the images chosen, as `read_atlas` describes them
-    counts: pd.DataFrame # by class: name, images before, wanted by the plan, chosen
-    steps: dict # step -> how many images it left over
+    "The selected images, and the number of images of each class."
+    fields: pd.DataFrame # selected images, with the columns of `read_atlas`
+    counts: pd.DataFrame # one row a class: name, images before, wanted, chosen
+    steps: dict # filter -> number of images after it
     what: str='images' # images or genes
     def __repr__(self):
+        first = f'choice: {len(self.fields)} of {self.steps["in the table"]} {self.what}'
+        steps = [f'{n:8} {what}' for what, n in self.steps.items()]
         rows = self.counts[self.counts.before > 0]
-        return '\n'.join([f'choice: {len(self.fields)} of {self.steps["in the table"]} {self.what}']
-                         + [f'{n:8} {what}' for what, n in self.steps.items()] + [rows.to_string()])
+        return '\n'.join([first, *steps, rows.to_string()])
 
-def choose(table: pd.DataFrame, # from `read_atlas`
-           classes: tuple=(), # class numbers wanted; empty for all
-           most: int=500, # at most so many images
-           per_antibody: int=4, # at most so many images of one antibody
-           cell_lines: tuple=competition_lines, # those wanted; empty for all
-           trainset: bool=False, # also images that the training set holds?
-           cap: int=None, # at most so many images of a class (see `class_plan`)
-           seed: int=0, # another seed, another choice among equals
-          ) -> Choice: # shows itself as a table
-    "Choose images, rare classes first."
+def choose(table: pd.DataFrame, # images, as `read_atlas` returns them
+           classes: tuple=(), # class numbers; empty for all classes
+           most: int=500, # maximum number of images
+           per_antibody: int=4, # maximum number of images of one antibody
+           cell_lines: tuple=competition_lines, # cell lines to use; empty for all
+           trainset: bool=False, # also use images of the training set
+           cap: int=None, # maximum number of images of a class (default: twice the median of the classes)
+           seed: int=0, # random seed of the choice among equal images
+          ) -> Choice: # selected images and counts
+    "Select images so that the classes are balanced, rare classes first."
     left, steps = candidates(table, cell_lines, trainset)
     plan = class_plan(left.labels, cap)
-    wanted = np.minimum(plan.fields, plan.after) * [c in classes or not classes for c in range(len(class_names))]
-    chosen = left.iloc[_pick(left, {c: n for c,n in enumerate(wanted) if n}, most, per_antibody, seed)]
-    counts = pd.DataFrame(dict(name=class_names, before=plan.fields, wanted=wanted, chosen=label_matrix(chosen.labels).sum(0)))
-    return Choice(chosen.reset_index(drop=True), counts, steps | {'chosen': len(chosen)}, 'images' if table.image.any() else 'genes')
+    asked_for = [c in classes or not classes for c in range(len(class_names))]
+    wanted = np.minimum(plan.fields, plan.after) * asked_for
+    goal = {c: n for c, n in enumerate(wanted) if n}
+    chosen = left.iloc[_select(left, goal, most, per_antibody, seed)]
+    n_chosen = label_matrix(chosen.labels).sum(0)
+    counts = pd.DataFrame(dict(name=class_names, before=plan.fields, wanted=wanted, chosen=n_chosen))
+    what = 'images' if table.image.any() else 'genes'
+    return Choice(chosen.reset_index(drop=True), counts, steps | {'chosen': len(chosen)}, what)
 
 # %% ../nbs/00b_atlas.ipynb #f58bae76
-def plot_choice(choice: Choice, # from `choose`
-               ): # a matplotlib figure
-    "Images per class before and after the choice."
+def plot_choice(choice: Choice, # selected images, as `choose` returns them
+               ): # matplotlib figure
+    "Number of images of each class before and after the selection."
     import matplotlib.pyplot as plt
-    t, fig, ax = choice.counts, *plt.subplots(figsize=(8, 5.5))
+    t = choice.counts
+    fig, ax = plt.subplots(figsize=(8, 5.5))
     y = np.arange(len(t))
     for column, shift, colour, name in (('before', -.2, '#8ecae6', 'may be chosen'), ('chosen', .2, '#1d6a96', 'chosen')):
         ax.barh(y + shift, t[column], .4, color=colour, label=name)
@@ -135,123 +152,148 @@ def plot_choice(choice: Choice, # from `choose`
 
 # %% ../nbs/00b_atlas.ipynb #9ef2bc81
 class _Host:
-    "How one host is to be treated."
-    def __init__(self, slots): self.slots, self.free_at, self.lost = threading.BoundedSemaphore(slots), 0., Counter()
+    "Free slots of a host, when it may be asked again, and how many files in a row failed."
+    def __init__(self, slots):
+        self.slots = threading.BoundedSemaphore(slots)
+        self.free_at = 0.
+        self.lost = Counter()
+
     def rest(self):
-        while (left := self.free_at - time.monotonic()) > 0: time.sleep(left)
+        "Wait until the host may be asked again."
+        while time.monotonic() < self.free_at: time.sleep(max(0, self.free_at - time.monotonic()))
 
 class Fetcher:
-    "Fetches files: few at a time from a host, again after a pause, and on from where it was cut off."
+    "Downloads files: a few at a time from a host, with retries, and incomplete files are resumed."
     def __init__(self,
-                 per_host: int=4, # at most so many requests at once to a host
-                 tries: int=5, # for each file
-                 timeout: float=30, # seconds without a byte
+                 per_host: int=4, # maximum number of requests at a time to a host
+                 tries: int=5, # maximum number of tries for each file
+                 timeout: float=30, # seconds without any data before a try has failed
                  pause: float=1, # seconds before the second try; doubled for each further one
-                 longest: float=300, # longest wait that a server can ask for
+                 longest: float=300, # longest pause in seconds that a server can ask for
                 ):
         if per_host < 1 or tries < 1: raise UserError(f'{per_host} requests at once and {tries} tries: each must be at least 1.')
-        self.per_host, self.tries, self.timeout, self.pause, self.longest = per_host, tries, timeout, pause, longest
-        self._hosts, self._lock, self._own, self.stopped = {}, threading.Lock(), threading.local(), ''
+        self.per_host, self.tries = per_host, tries
+        self.timeout = timeout
+        self.pause, self.longest = pause, longest
+        self.stopped = ''
+        self._hosts = {}
+        self._lock, self._own = threading.Lock(), threading.local()
 
     def _host(self, url):
         with self._lock: return self._hosts.setdefault(urlsplit(url).netloc, _Host(self.per_host))
 
     def _session(self):
         if not hasattr(self._own, 'session'):
+            headers = {'User-Agent': 'hpa_cellcls (fetches chosen images, a few at a time)', 'Accept-Encoding': 'identity'}
             self._own.session = requests.Session()
-            self._own.session.headers.update({'User-Agent': 'hpa_cellcls (fetches chosen images, a few at a time)', 'Accept-Encoding': 'identity'})
+            self._own.session.headers.update(headers)
         return self._own.session
 
 # %% ../nbs/00b_atlas.ipynb #87c736be
 class _Again(Exception):
-    "Worth another try, after `wait` seconds if the server said so."
-    def __init__(self, why, wait=None): super().__init__(why); self.wait = wait
+    "A temporary error: try again, after `wait` seconds if the server has named a time."
+    def __init__(self, why, wait=None):
+        super().__init__(why)
+        self.wait = wait
 
-def retry_after(value: str|None, # of the header Retry-After: seconds or a date
-                now: float=None, # seconds since 1970 (the clock)
-               ) -> float|None: # seconds to wait, or `None` if it says nothing
-    "How long a server wants to be left alone."
+def retry_after(value: str|None, # header Retry-After: seconds or a date
+                now: float=None, # seconds since 1970 (default: the time now)
+               ) -> float|None: # seconds to wait, or `None` if no time is named
+    "Read how long a server asks to wait."
     if not value: return None
     try: return max(0., float(value))
     except ValueError: pass
-    try: return max(0., parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now))
+    if now is None: now = time.time()
+    try: return max(0., parsedate_to_datetime(value).timestamp() - now)
     except ValueError: return None
 
-def _judge(answer):
-    "Pass an answer that brings a file; the others are final or worth another try."
-    status, kind = answer.status_code, answer.headers.get('Content-Type', '')
+def _check_response(answer):
+    "Raise `_Again` for a temporary error of the server, and a `UserError` for a final one."
+    status = answer.status_code
+    content_type = answer.headers.get('Content-Type', '')
     if status in (408, 425, 429) or status >= 500:
         raise _Again(f'the server answers {status}', retry_after(answer.headers.get('Retry-After')))
     if status not in (200, 206): raise UserError(f'{answer.url}: the server answers {status} ({answer.reason}); check the address.')
-    if kind.startswith('text/html'): raise _Again('the server sends a web page instead of a file')
+    if content_type.startswith('text/html'): raise _Again('the server sends a web page instead of a file')
 
 # %% ../nbs/00b_atlas.ipynb #5b8f1742
 def _begun(part):
-    "How much of a file is there, of how many bytes, and the tag to ask for the rest with."
+    "Bytes that are there, total bytes, and tag of an incomplete file."
     note = part.with_name(part.name + '.json')
     known = json.loads(note.read_text()) if note.exists() else {}
     have = part.stat().st_size if part.exists() and known.get('tag') else 0
     return (have, known.get('total'), known['tag']) if have else (0, None, '')
 
 def _expect(answer, part, have):
-    "How many bytes the file must have in the end; notes down what going on needs."
-    length, span = answer.headers.get('Content-Length'), re.fullmatch(r'bytes (\d+)-\d+/(\d+)', answer.headers.get('Content-Range', ''))
+    "Total size of the file in bytes; a new file starts with a note of its size and tag."
     if answer.status_code == 206:
+        span = re.fullmatch(r'bytes (\d+)-\d+/(\d+)', answer.headers.get('Content-Range', ''))
         if not span or int(span[1]) != have: raise _Again('the server sends another part than the one asked for')
         return int(span[2])
+    length = answer.headers.get('Content-Length')
+    total = int(length) if length else None
     tag = answer.headers.get('ETag', '')
+    if tag.startswith('W/'): tag = ''
     part.unlink(missing_ok=True)
-    write_text(part.with_name(part.name + '.json'), json.dumps(dict(tag='' if tag.startswith('W/') else tag, total=length and int(length))))
-    return length and int(length)
+    write_text(part.with_name(part.name + '.json'), json.dumps(dict(tag=tag, total=total)))
+    return total
 
 def _copy(answer, part, mode, deadline):
-    "Write what comes as it comes."
+    "Append the data to the file as they arrive."
     with open(part, mode, buffering=0) as f:
-        while piece := answer.raw.read1(2**16):
+        for piece in iter(lambda: answer.raw.read1(2**16), b''):
             f.write(piece)
             if time.monotonic() > deadline: raise _Again('it comes too slowly')
         os.fsync(f.fileno())
 
 def _forget(part):
-    "Nothing of it can be used."
+    "Remove an incomplete file and its note."
     for p in (part, part.with_name(part.name + '.json')): p.unlink(missing_ok=True)
 
 # %% ../nbs/00b_atlas.ipynb #913eb987
-_troubles = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, HTTPError, ConnectionError, TimeoutError)
+_troubles = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError,
+             HTTPError, ConnectionError, TimeoutError)
 
 @patch
 def _try(self: Fetcher, url, path, test):
-    "One request at most; the file is at `path` afterwards, or `_Again` says what was wrong."
+    "Download a file with at most one request; raises `_Again` for a temporary error."
     part = path.with_name('.part.' + path.name)
     have, total, tag = _begun(part)
-    if not have or have != total:
-        headers = {'Range': f'bytes={have}-', 'If-Range': tag} if have else {}
-        try:
-            with self._session().get(url, headers=headers, stream=True, timeout=self.timeout) as answer:
-                if answer.status_code == 416: total = _over(answer, part, have)
-                else: total = self._receive(answer, part, have)
-        except _troubles as e: raise _Again('the connection broke' if 'imed out' not in str(e) else f'nothing came for {self.timeout} s') from None
-        except requests.RequestException as e: raise UserError(f'{url}: cannot be asked for ({e}); check the address.') from None
+    if not have or have != total: total = self._request(url, part, have, tag)
     size = part.stat().st_size
     if total is not None and size < total: raise _Again(f'{size} of {total} bytes came')
     _accept(part, path, test)
 
 @patch
+def _request(self: Fetcher, url, part, have, tag):
+    "Request what is missing of a file and append it; returns its total size."
+    headers = {'Range': f'bytes={have}-', 'If-Range': tag} if have else {}
+    try:
+        with self._session().get(url, headers=headers, stream=True, timeout=self.timeout) as answer:
+            if answer.status_code == 416: return _nothing_more(answer, part, have)
+            return self._receive(answer, part, have)
+    except _troubles as e:
+        why = f'nothing came for {self.timeout} s' if 'imed out' in str(e) else 'the connection broke'
+        raise _Again(why) from None
+    except requests.RequestException as e: raise UserError(f'{url}: cannot be asked for ({e}); check the address.') from None
+
+@patch
 def _receive(self: Fetcher, answer, part, have):
-    "Add to the file what the answer brings; how long the whole is."
-    _judge(answer)
+    "Append the data of a response to the file; returns its total size."
+    _check_response(answer)
     total = _expect(answer, part, have)
     _copy(answer, part, 'ab' if answer.status_code == 206 else 'wb', time.monotonic() + 20*self.timeout)
     return total
 
-def _over(answer, part, have):
-    "There is no more than we have: then it is the whole, or not the file that we began."
+# %% ../nbs/00b_atlas.ipynb #1dfe9cb9
+def _nothing_more(answer, part, have):
+    "The server has no further bytes: the file is complete if the size agrees, else it has changed."
     if answer.headers.get('Content-Range') == f'bytes */{have}': return have
     _forget(part)
     raise _Again('the file has changed')
 
 def _accept(part, path, test):
-    "Give a file its name if it passes; else none of it is kept."
+    "Test a complete file and give it its name; remove it if the test fails."
     try: test(part)
     except UserError as e:
         _forget(part)
@@ -263,53 +305,59 @@ def _accept(part, path, test):
 @patch
 def fetch(self: Fetcher,
           url: str, # address of the file
-          path: str|Path, # where it shall stand
-          test: callable=existing, # raises `UserError` when a file that has come is no good
+          path: str|Path, # file to write
+          test: callable=existing, # raises a `UserError` if the downloaded file is damaged
          ) -> Path: # the same path
-    "Fetch a file whole and tested, or say why not."
-    host, path, wrong = self._host(url), Path(path), ''
+    "Download a file and test it; a `UserError` says why it failed."
+    host, path = self._host(url), Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     for n in range(self.tries):
-        with host.slots:
-            host.rest()
-            if self.stopped: raise UserError(self.stopped)
-            try:
-                self._try(url, path, test)
-                host.lost.clear()
-                return path
-            except _Again as e:
-                wrong, wait = str(e), e.wait
-                if wait: host.free_at = max(host.free_at, time.monotonic() + min(wait, self.longest))
-            except UserError:
-                self._lost(host, 'refused', 20, 'check --format and --address')
-                raise
-            except OSError as e: self._disk(e)
+        with host.slots: problem = self._attempt(host, url, path, test)
+        if problem is None: return path
+        wait = problem.wait
         if wait and wait > self.longest: break
         if n + 1 < self.tries and not wait: time.sleep(self.pause * 2**n * (.5 + crc32(f'{n} {url}'.encode()) / 2**32))
     self._lost(host, 'failed', 5, 'run the command again later')
-    raise UserError(f'{url}: {wrong}, {n + 1} times; run the command again later.')
+    raise UserError(f'{url}: {problem}, {n + 1} times; run the command again later.')
 
 @patch
+def _attempt(self: Fetcher, host, url, path, test):
+    "One try in a slot of the host; returns `None`, or the temporary error."
+    host.rest()
+    if self.stopped: raise UserError(self.stopped)
+    try: self._try(url, path, test)
+    except _Again as e:
+        if e.wait: host.free_at = max(host.free_at, time.monotonic() + min(e.wait, self.longest))
+        return e
+    except UserError:
+        self._lost(host, 'refused', 20, 'check --format and --address')
+        raise
+    except OSError as e: self._disk(e)
+    host.lost.clear()
+
+# %% ../nbs/00b_atlas.ipynb #d0b5f8fc
+@patch
 def _lost(self: Fetcher, host, how, limit, advice):
-    "Ask for nothing more when this happened to so many files in a row."
+    "Count a file that failed; after `limit` in a row no more files are requested."
     host.lost[how] += 1
     if host.lost[how] >= limit: self.stopped = f'it was not asked for, after {limit} files in a row {how}; {advice}.'
 
 @patch
 def _disk(self: Fetcher, error):
-    "No room: say so once, and fetch nothing more."
-    if error.errno in (errno.ENOSPC, errno.EDQUOT): self.stopped = f'{error.filename or "the disk"}: is full; make room and run the command again.'
+    "Raise the error of a disk; if it is full, no more files are requested."
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full: self.stopped = f'{error.filename or "the disk"}: is full; make room and run the command again.'
     raise error
 
 # %% ../nbs/00b_atlas.ipynb #ac6948fc
 formats = ('jpg', 'tif.gz')
 
-def channel_address(image: str, # address of an image, as in the atlas's table
-                    channel: str, # its name
+def channel_address(image: str, # address of an image in the table of the atlas
+                    channel: str, # name of the channel
                     format: str='jpg', # jpg (8 bits, small) or tif.gz (as recorded)
-                    pattern: str=None, # with {antibody}, {image}, {channel} and perhaps {format} in it
-                   ) -> str: # an address
-    "Where a channel's file is."
+                    pattern: str=None, # pattern with {antibody}, {image}, {channel} and optionally {format}
+                   ) -> str: # address of the file
+    "The address of a channel's file."
     antibody, name = image.split('/')[-2:]
     pattern = pattern or os.environ.get('HPA_CELLCLS_ATLAS')
     if not pattern: return f'{image}_{channel}.{format}'
@@ -319,9 +367,10 @@ def channel_address(image: str, # address of an image, as in the atlas's table
 
 # %% ../nbs/00b_atlas.ipynb #27585324
 def _fetch_channel(field, channel, dest, fetcher, how):
-    "What came from where; nothing is fetched that is there already."
+    "Download one channel unless it is there; returns address, size, checksum and shape."
     raw, final = _places(field['id'], channel, dest, how)
-    note, url = raw.with_name(raw.name + '.json'), channel_address(field['image'], channel, how['format'], how['address'])
+    note = raw.with_name(raw.name + '.json')
+    url = channel_address(field['image'], channel, how['format'], how['address'])
     if note.exists() and (raw.exists() or final.exists()): return json.loads(note.read_text())
     if not raw.exists(): fetcher.fetch(url, raw, read_channel)
     height, width = read_channel(raw).shape
@@ -330,33 +379,37 @@ def _fetch_channel(field, channel, dest, fetcher, how):
     return about
 
 def _places(key, channel, dest, how):
-    "Where a channel's file arrives, and where it will stand."
+    "Temporary and final path of a channel's file."
     suffix = 'png' if _converts(how) else how['format']
     return dest/'.fetching'/f'{key}_{channel}.{how["format"]}', dest/f'{key}_{channel}.{suffix}'
 
-def _converts(how): return bool(how['png'] or how['size'] or how['bits'])
+def _converts(how):
+    "True if files are stored as PNG."
+    return bool(how['png'] or how['size'] or how['bits'])
 
 def _settle(raw, final, how):
-    "Give a file that has passed every test its final form and place."
+    "Move a file to its final path, and convert it if asked for."
     if final.exists() and not raw.exists(): return final
     if not _converts(how):
         os.replace(raw, final)
         return final
     pixels = scale_bits(read_channel(raw), f'uint{how["bits"]}' if how['bits'] else None)
-    pixels = fit(pixels, min(how['size'] or max(pixels.shape), max(pixels.shape)))
+    longer = max(pixels.shape)
+    pixels = fit(pixels, min(how['size'] or longer, longer))
     write_bytes(final, cv2.imencode('.png', pixels)[1].tobytes())
     raw.unlink()
     return final
 
+# %% ../nbs/00b_atlas.ipynb #bd20fc28
 def _fetch_field(item):
-    "All channels of a field, or none."
+    "Download all channels of a field; they are moved to their place together."
     field, dest, fetcher, how = item
     about = {c: _fetch_channel(field, c, dest, fetcher, how) for c in channels}
     sizes = {c: f'{a["height"]} x {a["width"]}' for c,a in about.items()}
     if len({*sizes.values()}) > 1:
-        for raw in (_places(field['id'], c, dest, how)[0] for c in channels):
-            for p in (raw, raw.with_name(raw.name + '.json')): p.unlink(missing_ok=True)
-        raise UserError(f'{field["id"]}: its channels differ in size ({", ".join(f"{c} {s}" for c,s in sizes.items())}); run the command again to fetch them anew.')
+        for c in channels: _forget(_places(field['id'], c, dest, how)[0])
+        listed = ', '.join(f'{c} {size}' for c, size in sizes.items())
+        raise UserError(f'{field["id"]}: its channels differ in size ({listed}); run the command again to fetch them anew.')
     files = [_settle(*_places(field['id'], c, dest, how), how) for c in channels]
     return dict({k: field[k] for k in ('image', 'labels', 'other', 'sample', 'cell_line')}, sources=about, files=files)
 
@@ -371,39 +424,59 @@ Please cite: Thul PJ et al., A subcellular map of the human proteome. Science 35
 """
 
 def _changes(how):
-    "What was done to the files, as the licence wants it said."
-    parts = ['stored as PNG', *[f'longer side at most {how["size"]} pixels'] * bool(how['size']), *[f'{how["bits"]} bits'] * bool(how['bits'])]
-    return ', '.join(parts) if _converts(how) else 'none'
+    "The changes made to the files, for the attribution."
+    if not _converts(how): return 'none'
+    parts = ['stored as PNG']
+    if how['size']: parts.append(f'longer side at most {how["size"]} pixels')
+    if how['bits']: parts.append(f'{how["bits"]} bits')
+    return ', '.join(parts)
 
 def _write_lists(dest, how):
-    "The tables of what is complete, and the attribution."
-    done = [dict(e['result'], id=k, files=e['files']) for k,e in sorted(Record(dest, 'download').entries().items())]
+    "Write the tables of the complete fields, and the attribution."
+    entries = sorted(Record(dest, 'download').entries().items())
+    done = [dict(entry['result'], id=key, files=entry['files']) for key, entry in entries]
     train = [(d['id'], d['labels'], d['sample'], d['cell_line']) for d in done]
     write_table(dest/'train.csv', pd.DataFrame(train, columns=['ID', 'Label', 'Antibody', 'Cellline']))
-    names = [','.join([*(class_names[c] for c in parse_labels(d['labels'])), *filter(None, d['other'].split(', '))]) for d in done]
-    write_table(dest/'atlas.csv', pd.DataFrame([(d['image'], n, d['labels'], d['cell_line'], False) for d,n in zip(done, names)],
-                                               columns=['Image', 'Label', 'Label_idx', 'Cellline', 'in_trainset']))
-    files = [(name, d['id'], c, d['files'][name][1], d['sources'][c]['url'], d['sources'][c]['size'], d['sources'][c]['sha256'], licence)
-             for d in done for c in channels for name in d['files'] if name.startswith(f'{d["id"]}_{c}.')]
-    write_table(dest/'manifest.csv', pd.DataFrame(files, columns=['file', 'id', 'channel', 'sha256', 'source', 'source_bytes', 'source_sha256', 'licence']))
+    atlas = [(d['image'], _all_names(d), d['labels'], d['cell_line'], False) for d in done]
+    write_table(dest/'atlas.csv', pd.DataFrame(atlas, columns=['Image', 'Label', 'Label_idx', 'Cellline', 'in_trainset']))
+    files = [row for d in done for row in _manifest_rows(d)]
+    columns = ['file', 'id', 'channel', 'sha256', 'source', 'source_bytes', 'source_sha256', 'licence']
+    write_table(dest/'manifest.csv', pd.DataFrame(files, columns=columns))
     write_text(dest/'ATTRIBUTION.txt', _attribution.format(licence=licence, changes=_changes(how)))
     for d in done:
         for c in channels: (dest/'.fetching'/f'{d["id"]}_{c}.{how["format"]}.json').unlink(missing_ok=True)
 
+# %% ../nbs/00b_atlas.ipynb #c474bbb9
+def _all_names(field):
+    "All labels of a field by name, also those without a class."
+    names = [class_names[c] for c in parse_labels(field['labels'])]
+    return ','.join(names + [name for name in field['other'].split(', ') if name])
+
+def _manifest_rows(field):
+    "A row of the manifest for each file of a field."
+    rows = []
+    for c in channels:
+        source = field['sources'][c]
+        for name, (_, sha) in field['files'].items():
+            if not name.startswith(f'{field["id"]}_{c}.'): continue
+            rows.append((name, field['id'], c, sha, source['url'], source['size'], source['sha256'], licence))
+    return rows
+
 # %% ../nbs/00b_atlas.ipynb #1643b601
-def fetch_fields(fields: pd.DataFrame, # rows of `read_atlas`
+def fetch_fields(fields: pd.DataFrame, # images, as `read_atlas` returns them
                  dest: str|Path, # folder for the images
                  format: str='jpg', # jpg or tif.gz
-                 size: int=None, # longer side at most, resampled by area
-                 bits: int=None, # 8 or 16; as they are
-                 png: bool=False, # store as PNG (so are those whose size or bits change)
-                 address: str=None, # pattern of the files' addresses (see `channel_address`)
-                 fetcher: Fetcher=None, # how politely
-                ) -> Outcome: # what came of each field
-    "Fetch the four channels of every field, several at a time."
+                 size: int=None, # maximum length of the longer side in pixels
+                 bits: int=None, # 8 or 16 (default: as downloaded)
+                 png: bool=False, # store as PNG, also without a change of size or bits
+                 address: str=None, # pattern of the addresses, with {antibody}, {image}, {channel} and optionally {format}
+                 fetcher: Fetcher=None, # limits of the download
+                ) -> Outcome: # files and labels of each field
+    "Download the four channels of every field, several at a time."
     if format not in formats: raise UserError(f'--format {format}: is unknown; there are {" and ".join(formats)}.')
     if bits not in (None, 8, 16): raise UserError(f'--bits {bits}: give 8 or 16.')
-    dest, fetcher, how = Path(dest), fetcher or Fetcher(), dict(format=format, size=size, bits=bits, png=png)
+    dest, fetcher = Path(dest), fetcher or Fetcher()
+    how = dict(format=format, size=size, bits=bits, png=png)
     items = {f['id']: (f, dest, fetcher, dict(how, address=address)) for f in fields.to_dict('records')}
     with parallel_config(backend='threading'):
         out = run_stage(_fetch_field, items, dest, 'download', how, n_jobs=fetcher.per_host, output=dest/'train.csv')
@@ -412,43 +485,47 @@ def fetch_fields(fields: pd.DataFrame, # rows of `read_atlas`
 
 # %% ../nbs/00b_atlas.ipynb #473c064f
 def read_genes(path: str|Path, # subcellular_location.tsv of the atlas
-               uncertain: bool=False, # also genes whose locations the atlas calls uncertain?
-              ) -> pd.DataFrame: # as from `read_atlas`, with genes for ids and no images
-    "The genes of the atlas and where their proteins are."
-    rows = _columns(path, 'Gene', 'Main location', sep='\t')
+               uncertain: bool=False, # also use genes with uncertain locations
+              ) -> pd.DataFrame: # columns as in `read_atlas`, with genes as ids and without images
+    "Read the genes of the atlas and the locations of their proteins."
+    rows = _read_columns(path, 'Gene', 'Main location', sep='\t')
     if 'Reliability' in rows and not uncertain: rows = rows[rows.Reliability.str.lower() != 'uncertain']
-    places = rows['Main location'] + ';' + (rows['Additional location'] if 'Additional location' in rows else '')
-    named = pd.DataFrame([_named(p.split(';')) for p in places], columns=['labels', 'other'], index=rows.index)
-    return named.assign(id=rows.Gene, sample=rows.Gene, cell_line='', image='', in_trainset=False).drop_duplicates('id', ignore_index=True)
+    locations = rows['Main location'] + ';'
+    if 'Additional location' in rows: locations = locations + rows['Additional location']
+    labels = pd.DataFrame([_labels_of(text.split(';')) for text in locations], columns=['labels', 'other'], index=rows.index)
+    genes = labels.assign(id=rows.Gene, sample=rows.Gene, cell_line='', image='', in_trainset=False)
+    return genes.drop_duplicates('id', ignore_index=True)
 
-def _named(names):
-    "Labels as text, and the names that stand for none of the classes, known or not."
+def _labels_of(names):
+    "Labels as text, and the names that belong to no class."
     found = {}
-    for n in filter(None, (n.strip() for n in names)):
-        try: found[n] = class_index(n)
-        except UserError: found[n] = None
-    return join_labels(sorted({c for c in found.values() if c is not None})), ', '.join(n for n,c in found.items() if c is None)
+    for name in [n.strip() for n in names if n.strip()]:
+        try: found[name] = class_index(name)
+        except UserError: found[name] = None
+    with_class = sorted({c for c in found.values() if c is not None})
+    return join_labels(with_class), ', '.join(name for name, c in found.items() if c is None)
 
 # %% ../nbs/00b_atlas.ipynb #bbddf87f
-def entry_images(xml: bytes, # an entry of the atlas
-                ) -> list: # dicts: id, labels, other, sample, cell_line, image
+def entry_images(xml: bytes, # entry of a gene in the atlas
+                ) -> list: # a dictionary for each image: id, labels, other, sample, cell_line, image
     "The images that an entry lists."
-    out = {}
+    found = {}
     for assay in ET.fromstring(xml).iterfind(".//cellExpression/subAssay[@type='human']"):
         if re.search('cilia|sperm', assay.get('subtype', ''), re.I): continue
         for data in assay.iterfind('data'):
-            labels, other = _named([e.text or '' for e in data.iterfind('location')])
+            labels, other = _labels_of([e.text or '' for e in data.iterfind('location')])
+            about = dict(labels=labels, other=other, cell_line=data.findtext('cellLine', ''))
             for url in data.iterfind('assayImage/image/imageUrl'):
                 image = re.sub(r'(_(blue|red|green|yellow))+\.jpe?g$', '', url.text.strip())
                 antibody, name = image.split('/')[-2:]
-                out[image] = dict(id=f'{antibody}_{name}', labels=labels, other=other, sample=antibody, cell_line=data.findtext('cellLine', ''), image=image)
-    return list(out.values())
+                found[image] = dict(about, id=f'{antibody}_{name}', sample=antibody, image=image)
+    return list(found.values())
 
 # %% ../nbs/00b_atlas.ipynb #67faf12a
 entry_pattern = 'https://www.proteinatlas.org/{gene}.xml'
 
 def _look_up(item):
-    "Fetch an entry and keep what it lists."
+    "Download an entry and return the images that it lists."
     gene, dest, fetcher, pattern = item
     path = dest/'.fetching'/f'{gene}.xml'
     fetcher.fetch(pattern.format(gene=gene), path, _is_xml)
@@ -457,78 +534,93 @@ def _look_up(item):
     return dict(images=images)
 
 def _is_xml(path):
+    "Refuse a file that is not XML."
     try: ET.parse(path)
     except ET.ParseError as e: raise UserError(f'{path}: is no XML ({e}); fetch it again.') from None
 
-def find_images(genes: pd.DataFrame, # rows of `read_genes`
-                dest: str|Path, # folder that keeps what was found
-                pattern: str=None, # of an entry's address, with {gene} in it
-                fetcher: Fetcher=None, # how politely
-               ) -> tuple: # images as from `read_atlas`; id of a gene -> why it could not be looked up
+def find_images(genes: pd.DataFrame, # genes, as `read_genes` returns them
+                dest: str|Path, # folder for the record of the lookup
+                pattern: str=None, # pattern of the addresses of entries, with {gene}
+                fetcher: Fetcher=None, # limits of the download
+               ) -> tuple: # images with the columns of `read_atlas`, and gene -> why its lookup failed
     "Look up the images of genes in the atlas."
-    dest, fetcher, pattern = Path(dest), fetcher or Fetcher(), pattern or os.environ.get('HPA_CELLCLS_ENTRIES') or entry_pattern
+    dest, fetcher = Path(dest), fetcher or Fetcher()
+    pattern = pattern or os.environ.get('HPA_CELLCLS_ENTRIES') or entry_pattern
+    items = {gene: (gene, dest, fetcher, pattern) for gene in genes.id}
     with parallel_config(backend='threading'):
-        out = run_stage(_look_up, {g: (g, dest, fetcher, pattern) for g in genes.id}, dest/'lookup', 'lookup', n_jobs=fetcher.per_host)
-    rows = [dict(i, in_trainset=False) for r in out.results.values() for i in r['images']]
-    if not rows: raise UserError(f'{dest}: none of {len(genes)} genes could be looked up or had an image; {dest}/lookup/lookup.failed.csv says more.')
+        out = run_stage(_look_up, items, dest/'lookup', 'lookup', n_jobs=fetcher.per_host)
+    rows = []
+    for result in out.results.values(): rows += [dict(image, in_trainset=False) for image in result['images']]
+    if not rows:
+        raise UserError(f'{dest}: none of {len(genes)} genes could be looked up or had an image; '
+                        f'{dest}/lookup/lookup.failed.csv says more.')
     return pd.DataFrame(rows).drop_duplicates('id', ignore_index=True), out.failed
 
 # %% ../nbs/00b_atlas.ipynb #d85b8b44
 def _lists_genes(path):
-    "Is it the atlas's table of genes?"
-    with open(existing(path, 'table of the atlas'), encoding='utf-8', errors='replace') as f: return 'Gene' in f.readline().rstrip('\n').split('\t')
+    "True for the table of genes of the atlas."
+    path = existing(path, 'table of the atlas')
+    with open(path, encoding='utf-8', errors='replace') as f: return 'Gene' in f.readline().rstrip('\n').split('\t')
 
 def _class_numbers(text):
-    "Classes from `11, Aggresome`."
-    parts = [t.strip() for t in str(text).split(',') if t.strip()]
-    try: return tuple(sorted({c for t in parts for c in (parse_labels(t) if t.isdigit() else (class_index(t),)) if c is not None}))
+    "Class numbers from text such as `11, Aggresome`."
+    numbers = set()
+    try:
+        for part in [t.strip() for t in str(text).split(',') if t.strip()]:
+            numbers |= {*parse_labels(part)} if part.isdigit() else {class_index(part)}
     except ValueError as e: raise UserError(f'--classes {text}: {e}; give numbers or names.') from None
+    return tuple(sorted(numbers - {None}))
 
 def _line_names(text, table):
-    "Cell lines from `competition`, `all` or `HeLa,U-2 OS`."
-    if text in ('competition', 'all'): return competition_lines if text == 'competition' else ()
-    names, known = [t.strip() for t in text.split(',')], sorted({*table.cell_line} - {''})
-    if bad := [n for n in names if _plain(n) not in map(_plain, known)]:
-        raise UserError(f'--cell-lines {text}: {bad[0]!r} is not in the table, which has {", ".join(known) or "none"}.')
+    "Cell lines from `competition`, `all` or names such as `HeLa,U-2 OS`."
+    if text == 'competition': return competition_lines
+    if text == 'all': return ()
+    names = [t.strip() for t in text.split(',')]
+    known = sorted({*table.cell_line} - {''})
+    unknown = [name for name in names if _plain(name) not in map(_plain, known)]
+    if unknown:
+        raise UserError(f'--cell-lines {text}: {unknown[0]!r} is not in the table, which has {", ".join(known) or "none"}.')
     return tuple(names)
 
 # %% ../nbs/00b_atlas.ipynb #4e4c30d9
 @command
-def download(table: str, # kaggle_2021.tsv, or the atlas's own subcellular_location.tsv
+def download(table: str, # kaggle_2021.tsv, or subcellular_location.tsv of the atlas
              dest: Place='atlas', # folder for the images
-             classes: str='', # those wanted, such as 11,15 or Aggresome (all)
-             max: Count=500, # at most so many images
-             per_antibody: Count=4, # at most so many images of one antibody
-             cell_lines: str='competition', # the 17 of the competition, all, or names such as HeLa,U-2 OS
-             trainset: bool=False, # also images that the competition's training set holds
-             cap: Count=None, # at most so many images of a class (twice the median of the classes)
-             format: Literal['jpg', 'tif.gz']='jpg', # what to fetch: jpg (8 bits) or tif.gz (as recorded, large)
-             size: Annotated[int, Range(16)]=None, # store as PNG with this longer side at most
+             classes: str='', # classes, such as 11,15 or Aggresome (default: all)
+             max: Count=500, # maximum number of images
+             per_antibody: Count=4, # maximum number of images of one antibody
+             cell_lines: str='competition', # competition (its 17 cell lines), all, or names such as HeLa,U-2 OS
+             trainset: bool=False, # also use images of the competition's training set
+             cap: Count=None, # maximum number of images of a class (default: twice the median of the classes)
+             format: Literal['jpg', 'tif.gz']='jpg', # format to download: jpg (8 bits) or tif.gz (as recorded, large)
+             size: Annotated[int, Range(16)]=None, # store as PNG with at most this length of the longer side in pixels
              bits: Literal[8, 16]=None, # store as PNG with 8 or 16 bits
              png: bool=False, # store as PNG
-             genes: Count=100, # with subcellular_location.tsv: how many genes to look up
-             seed: Whole=0, # another seed, another choice among equals
-             dry_run: bool=False, # show the choice and stop
-             per_host: Count=4, # at most so many requests at once
-             tries: Count=5, # for each file, with growing pauses
-             timeout: Positive=30, # seconds without a byte before a file is tried again
+             genes: Count=100, # subcellular_location.tsv: number of genes to look up
+             seed: Whole=0, # random seed of the choice among equal images
+             dry_run: bool=False, # show the selection without downloading it
+             per_host: Count=4, # maximum number of requests at a time
+             tries: Count=5, # maximum number of tries for each file
+             timeout: Positive=30, # seconds without any data before a file is tried again
              address: str=None, # pattern of the files' addresses, with {antibody}, {image}, {channel}
-             entries: str=None, # pattern of the entries' addresses, with {gene}
-            ) -> Outcome: # what came of each field; with `dry_run` the choice
-    "Choose images of the public atlas, rare classes first, and fetch them."
-    numbers, fetcher, notes = _class_numbers(classes), Fetcher(per_host, tries, timeout), []
+             entries: str=None, # pattern of the addresses of entries, with {gene}
+            ) -> Outcome: # files and labels of each field; with `dry_run` the selection
+    "Download images of the public atlas, selected so that the classes are balanced."
+    numbers, notes = _class_numbers(classes), []
+    fetcher = Fetcher(per_host, tries, timeout)
     if _lists_genes(table):
         chosen = choose(read_genes(table), numbers, genes, 1, (), seed=seed)
         if dry_run: return chosen
         print(f'Genes to look up; {chosen}')
         rows, missing = find_images(chosen.fields, dest, entries, fetcher)
-        notes = [f'{len(missing)} genes could not be looked up ({dest}/lookup/lookup.failed.csv).'] * bool(missing)
+        if missing: notes.append(f'{len(missing)} genes could not be looked up ({dest}/lookup/lookup.failed.csv).')
     else: rows = read_atlas(table)
     choice = choose(rows, numbers, max, per_antibody, _line_names(cell_lines, rows), trainset, cap, seed)
     if dry_run: return choice
     print(choice)
-    if not len(choice.fields): raise UserError(f'{table}: none of its images fits; see the steps above, and widen --classes or --cell-lines.')
+    if not len(choice.fields):
+        raise UserError(f'{table}: none of its images fits; see the steps above, and widen --classes or --cell-lines.')
     out = fetch_fields(choice.fields, dest, format, size, bits, png, address, fetcher)
-    total = len(read_table(Path(dest)/'train.csv'))
-    out.note = ' '.join([f'{total} fields are in {dest} ({licence}, see ATTRIBUTION.txt).', *notes])
+    notes.insert(0, f'{len(read_table(Path(dest)/"train.csv"))} fields are in {dest} ({licence}, see ATTRIBUTION.txt).')
+    out.note = ' '.join(notes)
     return out

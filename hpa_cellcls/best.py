@@ -10,7 +10,7 @@ __all__ = ['growing', 'run_best', 'last_of']
 # %% ../nbs/09b_best.ipynb #0a623331
 from pathlib import Path
 from .label_noise import refine
-from .crops import cut, rim
+from .crops import cut, default_gap
 from .inference import predict
 from .segmentation import with_masks
 from .models import Arch
@@ -32,7 +32,7 @@ def run_best(ws: str, # workspace with fields.csv
              name: Name='best', # of the model; the one it is made from is NAME-copied
              side: Annotated[int, Range(64, 512)]=96, # pixels of a crop
              frame: Literal['fit', 'fixed', 'squash']='fixed', # see `cut`
-             away: Annotated[float, Range(0, .1)]=rim, # see `cut`
+             away: Annotated[float, Range(0, .1)]=default_gap, # see `cut`
              arch: Arch='small', # network: small, or any of timm's
              init: str='', # begin with: nothing, imagenet, a model, a published checkpoint
              epochs: Count=12, # how often the cells are seen
@@ -49,7 +49,7 @@ def run_best(ws: str, # workspace with fields.csv
             ) -> Outcome: # of the last step
     "Ours: copied labels, the share of them that is true, and cells that vouch for each other."
     check_start(ws, init, others)
-    steps = [with_masks(ws, n_jobs), cut(ws, side=side, frame=frame, away=away, n_jobs=n_jobs),
+    steps = [with_masks(ws, n_jobs), cut(ws, side=side, frame=frame, gap=away, n_jobs=n_jobs),
              train(ws, f'{name}-copied', labels='copied', refine_labels=revise, nucleus=nucleus, sizes=sizes or growing(side), arch=arch, init=init, epochs=epochs, fold=fold, keep='last', seed=seed, device=device, threads=threads),
              refine(ws, f'{name}-copied', name, device=device, threads=threads)]
     if others: steps.append(predict(others, str(Path(ws)/'models'/name), name=name, alone=alone, views=views, device=device, threads=threads, n_jobs=n_jobs))

@@ -1,4 +1,4 @@
-"""After this page you can segment any field with the Human Protein Atlas' own networks, from their published weights, several times faster than with the package they came in.
+"""After this page you can segment any field with the networks of the Human Protein Atlas and their published weights, several times faster than with the official package.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/dpn_unet.html.md"""
 
@@ -25,14 +25,14 @@ from .stage import UserError, digest, existing, stamp, sweep, write_bytes
 
 # %% ../nbs/01a_dpn_unet.ipynb #b9fe6ef4
 class _Up(nn.Module):
-    "Double the resolution, then convolve."
+    "Decoder block: double the resolution, then a convolution."
     def __init__(self, inputs, outputs):
         super().__init__()
         self.layer = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True))
     def forward(self, x): return self.layer(x)
 
 class _Join(nn.Module):
-    "Take in the encoder's features of the same resolution."
+    "Skip connection: join the features of decoder and encoder."
     def __init__(self, width):
         super().__init__()
         self.seq = nn.Sequential(nn.Conv2d(2*width, width, 3, padding=1), nn.ReLU(inplace=True))
@@ -48,21 +48,22 @@ def _stages(encoder):
     return nn.ModuleList([first, second] + [nn.Sequential(*group(f'conv{i}_')) for i in (3, 4, 5)])
 
 def _features(stages, x):
-    "What each stage makes of `x`; a stage may hand on its two paths separately."
+    "The features of each stage; those of a stage with two paths are concatenated."
     for stage in stages:
         x = stage(x)
         yield torch.cat(x, 1) if isinstance(x, tuple) else x
 
 # %% ../nbs/01a_dpn_unet.ipynb #20dc1b80
 class DPNUnet(nn.Module):
-    "The official network: a field of 3 channels in, three maps of logits out (background, touching border, object)."
+    "The official U-Net: 3 input channels, 3 output maps of logits (background, touching border, object)."
     def __init__(self,
-                 encoder: nn.Module=None, # a timm DPN (its `dpn92`, without weights)
-                 maps: int=3, # how many maps come out
+                 encoder: nn.Module=None, # a DPN of timm (default: `dpn92` without weights)
+                 maps: int=3, # number of output maps
                 ):
         super().__init__()
         self.encoder_stages = _stages(encoder or importlib.import_module('timm').create_model('dpn92'))
-        with torch.no_grad(): widths = [f.shape[1] for f in _features(self.encoder_stages.eval(), torch.zeros(1, 3, 64, 64))]
+        self.encoder_stages.eval()
+        with torch.no_grad(): widths = [f.shape[1] for f in _features(self.encoder_stages, torch.zeros(1, 3, 64, 64))]
         self.encoder_stages.train()
         self.decoder_stages = nn.ModuleList([_Up(wide, narrow) for narrow, wide in pairwise(widths)])
         self.bottlenecks = nn.ModuleList([_Join(width) for width in widths[-2::-1]])
@@ -76,10 +77,10 @@ class DPNUnet(nn.Module):
 
 # %% ../nbs/01a_dpn_unet.ipynb #5c27af57
 class _Part:
-    "Stands for any module in a pickled network: keeps its content and does nothing."
+    "Replaces any module of a pickled network: keeps its tensors, has no code."
 
 def _stand_ins():
-    "The classes that a published network names, each played by `_Part`."
+    "The names of all classes in a published network, each with `_Part` as its replacement."
     zoo = {'unet': ['DPNUnet'], 'abstract_model': ['ConvBottleneck', 'UnetDecoderBlock'],
            'dpn': ['DualPathBlock', 'BnActConv2d', 'CatBnAct']}
     names = [f'pytorch_zoo.{module}.{name}' for module, group in zoo.items() for name in group]
@@ -87,17 +88,18 @@ def _stand_ins():
     return [(_Part, name) for name in names + [f'{c.__module__}.{c.__qualname__}' for c in layers]]
 
 def _tensors(part, prefix=''):
-    "All tensors below a stand-in, by their full names."
+    "All tensors of a replaced module and its submodules, by their full names."
     content = vars(part)
     for group in ('_parameters', '_buffers'):
-        yield from ((prefix + k, v.detach()) for k,v in content.get(group, {}).items() if v is not None)
+        for name, tensor in content.get(group, {}).items():
+            if tensor is not None: yield prefix + name, tensor.detach()
     for name, child in content.get('_modules', {}).items():
         if child is not None: yield from _tensors(child, f'{prefix}{name}.')
 
 # %% ../nbs/01a_dpn_unet.ipynb #57271f88
 def read_pickled(path: str|Path, # a published `.pth` file
                 ) -> dict: # name -> tensor
-    "The tensors of a pickled network, possibly wrapped in `DataParallel`, without running anything in the file."
+    "Read the tensors of a pickled network, also of one in `DataParallel`, without running any code in the file."
     path = existing(path, 'file of weights')
     try:
         with torch.serialization.safe_globals(_stand_ins()):
@@ -109,34 +111,35 @@ def read_pickled(path: str|Path, # a published `.pth` file
     return {k.removeprefix('module.'): v for k,v in root.items()}
 
 def _unreadable(path, error):
-    "A sentence for what torch or the system says about a file."
+    "The error for a file that torch or the operating system cannot read."
     if isinstance(error, OSError): return UserError(f'{path}: cannot be read ({error.strerror or error}); give a file that you may read.')
-    if named := re.search(r'GLOBAL ([\w.]+)', str(error)):
+    named = re.search(r'GLOBAL ([\w.]+)', str(error))
+    if named:
         return UserError(f'{path}: names {named[1]}, which no network needs, so it was not opened; fetch it again from its origin.')
     return UserError(f'{path}: is truncated or no file of torch ({type(error).__name__}); fetch it again.')
 
 # %% ../nbs/01a_dpn_unet.ipynb #ee790982
 def _same_layout(path, tensors, network):
-    "Complain unless `tensors` are what `network` wants."
-    want = {k: tuple(v.shape) for k,v in network.state_dict().items()}
-    have = {k: tuple(v.shape) for k,v in tensors.items()}
-    if want == have: return
-    k = next(k for k in [*want, *have] if want.get(k) != have.get(k))
-    raise UserError(f'{path}: is the checkpoint of another network ({k} is {have.get(k, "missing")} there and {want.get(k, "absent")} '
-                    'in DPNUnet); give one of the published dpn_unet files.')
+    "Raise a `UserError` unless names and shapes of the tensors are those of the network."
+    expected = {k: tuple(v.shape) for k,v in network.state_dict().items()}
+    given = {k: tuple(v.shape) for k,v in tensors.items()}
+    if expected == given: return
+    k = next(k for k in [*expected, *given] if expected.get(k) != given.get(k))
+    raise UserError(f'{path}: is the checkpoint of another network ({k} is {given.get(k, "missing")} there and '
+                    f'{expected.get(k, "absent")} in DPNUnet); give one of the published dpn_unet files.')
 
 def _cache():
-    "Where fetched weights and copies are kept."
+    "The folder for downloaded weights and copies."
     import pooch
     return Path(pooch.os_cache('hpa_cellcls'))
 
 def _copy_of(path, cache):
-    "Where the copy of a file is kept, one for each path, and a mark of what the file holds now."
+    "Path of the copy of a file, which depends on the file's path, and a stamp of the file's content."
     place = sha256(str(path.resolve()).encode()).hexdigest()[:16]
     return Path(cache or _cache())/'tensors'/f'{path.stem}-{place}.safetensors', stamp(path)
 
 def _read_copy(copy, mark):
-    "Tensors of a copy, if it is whole and has this mark."
+    "Tensors of a copy if it is readable and has this stamp, else `None`."
     from safetensors import SafetensorError, safe_open
     try:
         with safe_open(copy, 'pt') as f:
@@ -144,18 +147,19 @@ def _read_copy(copy, mark):
     except (OSError, SafetensorError): return None
 
 def _write_copy(copy, mark, tensors):
-    "Keep tensors where there is room for them."
+    "Write a copy; if that is not possible, there is none."
     from safetensors.torch import save
     sweep(copy.parent)
-    try: write_bytes(copy, save({k: v.contiguous() for k,v in tensors.items()}, dict(made_of=mark)))
+    data = save({k: v.contiguous() for k,v in tensors.items()}, dict(made_of=mark))
+    try: write_bytes(copy, data)
     except OSError: pass
 
 # %% ../nbs/01a_dpn_unet.ipynb #7f8ece50
-def load_published(path: str|Path, # a published `.pth`, or a `.safetensors` made of it
-                   cache: str|Path=None, # folder for the safetensors copy (the user's cache folder)
-                   network: nn.Module=None, # what to fill (a `DPNUnet`)
-                  ) -> nn.Module: # the network with its weights, ready for use
-    "A network with published weights; the pickle is read once, and its safetensors copy from then on."
+def load_published(path: str|Path, # published `.pth` file, or a `.safetensors` file made from it
+                   cache: str|Path=None, # folder of the safetensors copy (default: the user's cache folder)
+                   network: nn.Module=None, # network that the weights belong to (default: a `DPNUnet`)
+                  ) -> nn.Module: # the network with its weights, in eval mode, without gradients
+    "Load a network with published weights, from their safetensors copy if there is one."
     path = existing(path, 'file of weights')
     if network is None:
         with torch.device('meta'): network = DPNUnet()
@@ -171,10 +175,11 @@ def _read_safe(path):
     except Exception as e: raise UserError(f'{path}: is damaged ({type(e).__name__}); copy it again, or give the published file.') from None
 
 def _read_through(path, cache, network):
-    "Tensors of a pickle: from its copy, or read, and copied if `network` wants them."
+    "Tensors of a pickle from its copy; without one, read the pickle and write a copy."
     try: copy, mark = _copy_of(path, cache)
     except OSError as e: raise _unreadable(path, e) from None
-    if tensors := _read_copy(copy, mark): return tensors
+    tensors = _read_copy(copy, mark)
+    if tensors: return tensors
     tensors = read_pickled(path)
     _same_layout(path, tensors, network)
     _write_copy(copy, mark, tensors)
@@ -183,33 +188,34 @@ def _read_through(path, cache, network):
 # %% ../nbs/01a_dpn_unet.ipynb #42cdcd94
 weight_files = dict(nuclei='dpn_unet_nuclei_v1.pth', cells='dpn_unet_cell_3ch_v1.pth', cells_without_er='dpn_unet_cell_v2.pth')
 zenodo = 'doi:10.5281/zenodo.4665863/'
-weight_sums = dict.fromkeys(weight_files.values()) # `sha256:...` or `md5:...`; none is known to us yet
+weight_sums = dict.fromkeys(weight_files.values()) # checksums `sha256:...` or `md5:...`; not known yet
 
 def find_weights(which: str, # `nuclei`, `cells` or `cells_without_er`
-                 folder: str|Path=None, # where you keep the files
-                 download: bool=False, # fetch what is missing from Zenodo? (557 MB a file)
-                 kaggle: str|Path='/kaggle/input', # where Kaggle puts inputs
-                 cache: str|Path=None, # where fetched files are kept (the user's cache folder)
+                 folder: str|Path=None, # your folder with the files
+                 download: bool=False, # download a missing file from Zenodo (557 MB)
+                 kaggle: str|Path='/kaggle/input', # folder of the inputs of a Kaggle notebook
+                 cache: str|Path=None, # folder of downloaded files (default: the user's cache folder)
                 ) -> Path: # the file
-    "The published weights, from your folder, a Kaggle input, or Zenodo."
-    name, cache = weight_files[which], Path(cache or _cache())
-    names = [name, Path(name).with_suffix('.safetensors').name]
+    "Find published weights in your folder, in a Kaggle input or in the cache, or download them."
+    name = weight_files[which]
+    cache = Path(cache or _cache())
     if folder: existing(folder, 'folder of weights')
-    for place in [folder, kaggle, cache]:
-        found = [f for n in names for f in sorted(Path(place).rglob(n))] if place else []
+    for place in [Path(p) for p in (folder, kaggle, cache) if p]:
+        found = sorted(place.rglob(name)) + sorted(place.rglob(Path(name).with_suffix('.safetensors').name))
         if found: return found[0]
     if download: return fetch_weights(name, cache)
-    raise UserError(f'{name}: not found{f" in {folder}" if folder else ""}; give the folder that holds it (--weights), attach it as a Kaggle '
-                    f'input, or let it be fetched (--download, 557 MB, from zenodo.org/records/4665863).')
+    searched = f' in {folder}' if folder else ''
+    raise UserError(f'{name}: not found{searched}; give the folder that holds it (--weights), attach it as a Kaggle input, '
+                    'or let it be fetched (--download, 557 MB, from zenodo.org/records/4665863).')
 
 # %% ../nbs/01a_dpn_unet.ipynb #9421a92c
 def fetch_weights(name: str, # file name
-                  cache: str|Path, # folder to keep it in
-                  base_url: str=zenodo, # where it is fetched from
-                  sums: dict=None, # name -> checksum, such as `sha256:...`, where you know one (`weight_sums`)
-                  retries: int=2, # how often to try again
+                  cache: str|Path, # folder of downloaded files
+                  base_url: str=zenodo, # address of the record
+                  sums: dict=None, # name -> checksum, such as `sha256:...` (default: `weight_sums`)
+                  retries: int=2, # number of further tries
                  ) -> Path: # the file
-    "Fetch published weights, and keep them if their checksum is right."
+    "Download published weights and compare their checksum."
     import pooch
     known = (weight_sums | (sums or {})).get(name)
     try:
@@ -219,45 +225,47 @@ def fetch_weights(name: str, # file name
     except Exception as e:
         raise UserError(f'{name}: could not be fetched from {base_url} ({type(e).__name__}: {str(e)[:150]}); try again, or fetch it with '
                         f'a browser from zenodo.org/records/4665863 and give its folder.') from None
-    if not known: print(f'{name}: its checksum is not known here and was compared with what its server says; it has sha256:{digest(path)}',
-                        file=sys.stderr)
+    if not known:
+        print(f'{name}: its checksum is not known here and was compared with what its server says; it has sha256:{digest(path)}',
+              file=sys.stderr)
     return path
 
 # %% ../nbs/01a_dpn_unet.ipynb #e51d09b5
 _cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 def _disk(radius):
-    "A filled circle, as morphology wants it."
+    "Structuring element: a disk."
     y, x = np.mgrid[-radius:radius+1, -radius:radius+1]
     return (x*x + y*y <= radius*radius).astype(np.uint8)
 
 def _enlarge(image, k):
-    "Every pixel as a block of k x k pixels."
+    "Repeat every pixel k x k times."
     return image if k == 1 else cv2.resize(image, None, fx=k, fy=k, interpolation=cv2.INTER_NEAREST)
 
 # %% ../nbs/01a_dpn_unet.ipynb #7ca34fdd
 def _sizes(labels, n):
-    "Pixels of each of the labels 0 to n-1."
+    "Number of pixels of each label 0 to n-1."
     if labels.dtype != np.uint16: return np.bincount(labels.ravel(), minlength=n)
-    return cv2.calcHist([labels], [0], None, [max(n, 2)], [0, max(n, 2)]).ravel()[:n]
+    bins = max(n, 2)
+    return cv2.calcHist([labels], [0], None, [bins], [0, bins]).ravel()[:n]
 
 def _renumber(labels, n, least):
-    "Drop labels smaller than `least` pixels and number the others from 1."
+    "Remove labels with fewer than `least` pixels and number the others from 1."
     keep = _sizes(labels, n) >= least
     keep[0] = False
-    if (count := keep.sum()) > 65535:
-        raise UserError(f'{count} separate objects, and a mask holds 65535 at most; segment the field in parts.')
+    count = keep.sum()
+    if count > 65535: raise UserError(f'{count} separate objects, and a mask holds 65535 at most; segment the field in parts.')
     if count == n-1 and labels.dtype == np.uint16: return labels
     return (np.cumsum(keep)*keep).astype(np.uint16)[labels]
 
 def _label(mask, least=0, connectivity=4):
-    "Number the objects of a 0/1 mask that have at least `least` pixels."
+    "Label the connected regions of a 0/1 mask that have at least `least` pixels."
     n, labels = cv2.connectedComponents(mask, connectivity=connectivity)
     return _renumber(labels.astype(np.uint16) if n <= 65536 else labels, n, least)
 
 # %% ../nbs/01a_dpn_unet.ipynb #0da31846
 def _compete(markers, mask, level=None, lines=False):
-    "Watershed from the markers over what is free of the mask."
+    "Watershed from the markers over the pixels of the mask without a label."
     free = (mask & (markers == 0)).astype(np.uint8)
     near = (cv2.dilate(free, _cross) > 0) & mask
     if not near.any(): return markers
@@ -265,40 +273,43 @@ def _compete(markers, mask, level=None, lines=False):
     return np.where(near, found, markers).astype(np.uint16)
 
 def _flood(markers, mask, k=1, level=None, lines=False):
-    "Give each piece of the mask to its only marker; where several meet, let them compete."
+    "Give each region of the mask the label of its only marker; with several markers, use a watershed."
     small = _label(mask)
-    pieces = _enlarge(small, k)
-    at = np.flatnonzero((markers > 0) & (pieces > 0))
-    piece, label = pieces.ravel()[at], markers.ravel()[at]
-    owner = np.zeros(int(small.max())+1, np.uint16)
-    owner[piece] = label
-    out, contested = owner[pieces], np.unique(piece[owner[piece] != label])
-    places = ndi.find_objects(small) if len(contested) else []
+    regions = _enlarge(small, k)
+    at = np.flatnonzero((markers > 0) & (regions > 0))
+    region, label = regions.ravel()[at], markers.ravel()[at]
+    label_of = np.zeros(int(small.max())+1, np.uint16)
+    label_of[region] = label
+    flooded = label_of[regions]
+    contested = np.unique(region[label_of[region] != label])
+    boxes = ndi.find_objects(small) if len(contested) else []
     for i in contested:
-        s = tuple(slice(p.start*k, p.stop*k) for p in places[i-1])
-        inside = pieces[s] == i
-        out[s][inside] = _compete(markers[s]*inside, inside, None if level is None else level[s], lines)[inside]
-    return out
+        box = tuple(slice(p.start*k, p.stop*k) for p in boxes[i-1])
+        inside = regions[box] == i
+        level_inside = None if level is None else level[box]
+        flooded[box][inside] = _compete(markers[box]*inside, inside, level_inside, lines)[inside]
+    return flooded
 
 # %% ../nbs/01a_dpn_unet.ipynb #ca39bfb6
 def _split(labels):
-    "Number anew, so that a label that lies in several places becomes several."
-    n, pieces = cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)
-    owner = np.zeros(n, np.uint16)
-    owner[pieces] = labels
-    out, mixed = pieces.astype(np.uint16), np.unique(pieces[owner[pieces] != labels])
-    places = ndi.find_objects(out) if len(mixed) else []
+    "Number the labels again, so that each connected part of a label has its own number."
+    n, regions = cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)
+    label_of = np.zeros(n, np.uint16)
+    label_of[regions] = labels
+    numbered = regions.astype(np.uint16)
+    mixed = np.unique(regions[label_of[regions] != labels])
+    boxes = ndi.find_objects(numbered) if len(mixed) else []
     for i in mixed:
-        s = places[i-1]
-        inside = pieces[s] == i
-        for label in np.unique(labels[s][inside])[1:]:
-            m, part = cv2.connectedComponents((inside & (labels[s] == label)).astype(np.uint8), connectivity=8)
-            out[s][part > 0] = part[part > 0] + n - 1
+        box = boxes[i-1]
+        inside = regions[box] == i
+        for label in np.unique(labels[box][inside])[1:]:
+            m, part = cv2.connectedComponents((inside & (labels[box] == label)).astype(np.uint8), connectivity=8)
+            numbered[box][part > 0] = part[part > 0] + n - 1
             n += m - 1
-    return out
+    return numbered
 
 def _apart(labels):
-    "Objects with their rims cut off, so that neighbours part, and with their holes filled."
+    "Mask of the objects without their outlines, so that neighbours are separate, and with their holes filled."
     inside = ((labels > 0) & (cv2.dilate(labels, _cross) == cv2.erode(labels, _cross))).astype(np.uint8)
     framed = cv2.copyMakeBorder(inside, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     cv2.floodFill(framed, None, (0, 0), 2)
@@ -312,14 +323,16 @@ def _half_otsu(image):
     if len(values) == 1: return values[0]/255/2
     counts, edges = np.histogram(values/255, 256, weights=counts[values])
     middle = (edges[1:] + edges[:-1])/2
-    below, above = counts.cumsum(), counts[::-1].cumsum()[::-1]
-    low, high = (counts*middle).cumsum()/below, ((counts*middle)[::-1].cumsum()/above[::-1])[::-1]
-    return middle[np.argmax(below[:-1]*above[1:]*(low[:-1] - high[1:])**2)]/2
+    n_below, n_above = counts.cumsum(), counts[::-1].cumsum()[::-1]
+    mean_below = (counts*middle).cumsum()/n_below
+    mean_above = ((counts*middle)[::-1].cumsum()/n_above[::-1])[::-1]
+    variance = n_below[:-1]*n_above[1:]*(mean_below[:-1] - mean_above[1:])**2
+    return middle[np.argmax(variance)]/2
 
 # %% ../nbs/01a_dpn_unet.ipynb #c3c04c8d
 def _nuclei(nuclei_pred, border, k, scale):
-    "Numbered nuclei at k times the size of the map; `border` is the cell map's border."
-    between, nucleus = (cv2.extractChannel(nuclei_pred, i) for i in (1, 2))
+    "Label image of the nuclei, k times as large as the maps; `border` is the border map of the cells."
+    between, nucleus = cv2.extractChannel(nuclei_pred, 1), cv2.extractChannel(nuclei_pred, 2)
     area = (scale/k)**2
     seeds = _label(((nucleus > 38) & (between + border <= 242)).astype(np.uint8), 500*area)
     filled = _label((nucleus <= 102).astype(np.uint8), 1000*area) == 0
@@ -328,9 +341,10 @@ def _nuclei(nuclei_pred, border, k, scale):
     return _split(_renumber(labels, int(seeds.max())+1, 2500*scale**2))
 
 def _cells(nuclei, cell_pred, k, scale):
-    "Numbered cells around numbered nuclei."
-    border, cell = (cv2.extractChannel(cell_pred, i) for i in (1, 2))
-    region, level = (cell/255 > max(.22, _half_otsu(cell))).astype(np.uint8), _enlarge(255 - cell, k)
+    "Label image of the cells around the nuclei."
+    border, cell = cv2.extractChannel(cell_pred, 1), cv2.extractChannel(cell_pred, 2)
+    region = (cell/255 > max(.22, _half_otsu(cell))).astype(np.uint8)
+    level = _enlarge(255 - cell, k)
     cells = _renumber(_flood(nuclei, region, k, level), int(nuclei.max())+1, 5500*scale**2)
     body = _apart(cv2.morphologyEx(cells, cv2.MORPH_CLOSE, _disk(round(6*scale))))
     grown = _compete(_label(body), (body | _enlarge((border > 12).astype(np.uint8), k)) > 0, level)
@@ -338,7 +352,7 @@ def _cells(nuclei, cell_pred, k, scale):
 
 # %% ../nbs/01a_dpn_unet.ipynb #5f510702
 def _maps(pred, name):
-    "A prediction as 8-bit maps, whatever it came as."
+    "Check probability maps, and convert them to 8 bits."
     pred = np.asarray(pred)
     if pred.ndim != 3 or pred.shape[2] != 3 or 0 in pred.shape:
         raise UserError(f'{name}: has shape {pred.shape} instead of (height, width, 3); give what pred_nuclei and pred_cells return.')
@@ -348,44 +362,54 @@ def _maps(pred, name):
     return np.rint(pred*255).astype(np.uint8)
 
 def _fit(maps, size, coarse):
-    "Maps to work on, how many times smaller they are than the result, and how much smaller that is than the field."
+    "Maps, resized if the field is not a whole number of times larger, and that number divided by `coarse`."
     k = size[0]//maps[0].shape[0]
     if any((m.shape[0]*k, m.shape[1]*k) != tuple(size) for m in maps):
-        k, maps = 1, [cv2.resize(m, tuple(size)[::-1], interpolation=cv2.INTER_LINEAR) for m in maps]
+        maps = [cv2.resize(m, tuple(size)[::-1], interpolation=cv2.INTER_LINEAR) for m in maps]
+        k = 1
     if k % coarse: raise UserError(f'coarse={coarse}: must divide {k}, by which the field is larger than its maps.')
     return maps, k//coarse
 
 # %% ../nbs/01a_dpn_unet.ipynb #89b8b2c1
-def label_cell(nuclei_pred: np.ndarray, # three probability maps of nuclei, uint8 or float 0..1
-               cell_pred: np.ndarray, # three probability maps of cells
-               size: tuple=None, # height and width of the field, when the maps are smaller (that of the maps)
-               scale: float=1., # length of a cell in this field, relative to a 2048-pixel field of the atlas
-               coarse: int=1, # work with pixels this much larger (2: four times faster, cells differ by 2 %)
-              ) -> tuple: # nuclei and cells as numbered masks (uint16); the same number is the same cell
-    "Numbered nuclei and cells from the probability maps of both networks."
+def label_cell(nuclei_pred: np.ndarray, # probability maps of nuclei: height x width x 3, uint8 or float from 0 to 1
+               cell_pred: np.ndarray, # probability maps of cells, of the same shape
+               size: tuple=None, # height and width of the field, if larger than the maps
+               scale: float=1., # size of the field relative to one of 2048 pixels; 0.25 for a field downsampled to 512
+               coarse: int=1, # 2: label at half the resolution, which is four times faster; cells differ by 2 %
+              ) -> tuple: # nuclei and cells: uint16 label images with the same numbers
+    "Label nuclei and cells from the probability maps of both networks."
     maps = _maps(nuclei_pred, 'nuclei_pred'), _maps(cell_pred, 'cell_pred')
     if maps[0].shape != maps[1].shape:
         raise UserError(f'nuclei_pred and cell_pred: are {maps[0].shape[:2]} and {maps[1].shape[:2]}; they must be of one field.')
     (nuclei_pred, cell_pred), k = _fit(maps, size or maps[0].shape[:2], coarse)
     nuclei = _nuclei(nuclei_pred, cv2.extractChannel(cell_pred, 1), k, scale/coarse)
     cells = _cells(nuclei, cell_pred, k, scale/coarse)
-    own = _label(((cells > 0) & (nuclei > 0)).astype(np.uint8), 2500*(scale/coarse)**2, connectivity=8) > 0
-    return _enlarge(cells*own, coarse), _enlarge(cells, coarse)
+    in_nucleus = _label(((cells > 0) & (nuclei > 0)).astype(np.uint8), 2500*(scale/coarse)**2, connectivity=8) > 0
+    return _enlarge(cells*in_nucleus, coarse), _enlarge(cells, coarse)
 
 # %% ../nbs/01a_dpn_unet.ipynb #c645e26a
 _recent = 'max_size' in inspect.signature(morphology.remove_small_objects).parameters
 
-def _larger(objects, most): return morphology.remove_small_objects(objects, **dict(max_size=most) if _recent else dict(min_size=most + 1))
-def _filled(mask, most): return morphology.remove_small_holes(mask, **dict(max_size=most) if _recent else dict(area_threshold=most + 1))
+def _larger(objects, most):
+    "Remove objects of up to `most` pixels."
+    if _recent: return morphology.remove_small_objects(objects, max_size=most)
+    return morphology.remove_small_objects(objects, min_size=most + 1)
 
-def label_cell_plainly(nuclei_pred: np.ndarray, # height x width x 3, uint8: nothing, border, nucleus
-                       cell_pred: np.ndarray, # the same of cells
-                      ) -> tuple: # label images of nuclei and cells
-    "What the official `label_cell` computes, step by step, with scikit-image."
+def _filled(mask, most):
+    "Fill holes of up to `most` pixels."
+    if _recent: return morphology.remove_small_holes(mask, max_size=most)
+    return morphology.remove_small_holes(mask, area_threshold=most + 1)
+
+def label_cell_plainly(nuclei_pred: np.ndarray, # height x width x 3, uint8: background, border, nucleus
+                       cell_pred: np.ndarray, # height x width x 3, uint8: background, border, cell
+                      ) -> tuple: # nuclei and cells: label images
+    "The official `label_cell`, step by step, with scikit-image."
     def fill(labels):
         inside = labels*~segmentation.find_boundaries(labels) > 0
         return ndi.label(ndi.binary_fill_holes(inside))[0]
-    nucleus, border, cell = nuclei_pred[..., 2]/255, cell_pred[..., 1]/255 > .05, cell_pred[..., 2]/255
+    nucleus = nuclei_pred[..., 2]/255
+    border = cell_pred[..., 1]/255 > .05
+    cell = cell_pred[..., 2]/255
     free = 1 - (nuclei_pred[..., 1] + cell_pred[..., 1])/255 > .05
     seeds = ndi.label(_larger(nucleus*free > .4 - .25, 499), output=np.uint32)[0]
     mask = _larger(_filled(nucleus > .4, 999), 7).astype(np.uint8)
@@ -396,15 +420,16 @@ def label_cell_plainly(nuclei_pred: np.ndarray, # height x width x 3, uint8: not
     cells = fill(morphology.closing(cells.astype(np.uint16), morphology.disk(6)))
     cells = fill(segmentation.watershed(-cell, cells, mask=(cells > 0) | border))
     cells = measure.label(_larger(measure.label(cells > 0), 5499)).astype(np.uint16)
-    own = _larger(measure.label((cells > 0)*nuclei > 0), 2499) > 0
-    return cells*own, cells
+    in_nucleus = _larger(measure.label((cells > 0)*nuclei > 0), 2499) > 0
+    return cells*in_nucleus, cells
 
 # %% ../nbs/01a_dpn_unet.ipynb #85207f0c
-def label_nuclei(nuclei_pred: np.ndarray, # three probability maps of nuclei, uint8 or float 0..1
-                 scale: float=1., # length of a nucleus in this field, relative to a 2048-pixel field of the atlas
-                ) -> np.ndarray: # numbered nuclei (uint16)
-    "Numbered nuclei from the nuclei network's maps alone."
-    between, nucleus = (cv2.extractChannel(_maps(nuclei_pred, 'nuclei_pred'), i) for i in (1, 2))
+def label_nuclei(nuclei_pred: np.ndarray, # probability maps of nuclei: height x width x 3, uint8 or float from 0 to 1
+                 scale: float=1., # size of the field relative to one of 2048 pixels
+                ) -> np.ndarray: # uint16 label image
+    "Label nuclei from the probability maps of the nuclei network."
+    maps = _maps(nuclei_pred, 'nuclei_pred')
+    between, nucleus = cv2.extractChannel(maps, 1), cv2.extractChannel(maps, 2)
     seeds = cv2.erode(((nucleus > 38) & (between <= 12)).astype(np.uint8), _cross)
     mask = _label((nucleus <= 102).astype(np.uint8), 1000*scale**2) == 0
     seeds = _label(seeds, connectivity=8)
@@ -413,38 +438,42 @@ def label_nuclei(nuclei_pred: np.ndarray, # three probability maps of nuclei, ui
 
 # %% ../nbs/01a_dpn_unet.ipynb #a016fd03
 def _unit(image, name='image'):
-    "A channel as float32 from 0 to 1, whatever its type."
-    if isinstance(image, (str, Path)):
-        path, image = existing(image, 'image'), cv2.imread(str(image), cv2.IMREAD_UNCHANGED)
-        if image is None: raise UserError(f'{path}: is no image that can be read; fetch it again.')
-        if image.ndim == 3: image = image[..., 2::-1]
-    image = np.asarray(image)
+    "Convert an image, or read it from a file, to float32 from 0 to 1."
+    image = _read_image(image) if isinstance(image, (str, Path)) else np.asarray(image)
     if 0 in image.shape or image.ndim not in (2, 3): raise UserError(f'{name}: has shape {image.shape}; an image is (height, width).')
     if image.dtype in (np.uint8, np.uint16): return image.astype(np.float32)/np.iinfo(image.dtype).max
     if image.dtype.kind != 'f': raise UserError(f'{name}: is {image.dtype}; images are uint8, uint16, or float from 0 to 1.')
     if not np.isfinite(image).all(): raise UserError(f'{name}: has NaN or infinite values; replace them.')
-    if image.min() < 0 or image.max() > 1: raise UserError(f'{name}: is float and has values from {image.min():.3g} to {image.max():.3g}; scale it to 0..1.')
+    if image.min() < 0 or image.max() > 1:
+        raise UserError(f'{name}: is float and has values from {image.min():.3g} to {image.max():.3g}; scale it to 0..1.')
     return image.astype(np.float32)
 
+def _read_image(path):
+    "Read an image file; colours in the order red, green, blue."
+    image = cv2.imread(str(existing(path, 'image')), cv2.IMREAD_UNCHANGED)
+    if image is None: raise UserError(f'{path}: is no image that can be read; fetch it again.')
+    return image[..., 2::-1] if image.ndim == 3 else image
+
 def _shrink(image, factor):
-    "Smooth and make smaller, as scikit-image's `rescale` does."
+    "Downsample with a Gaussian filter, as scikit-image's `rescale` does."
     if factor == 1: return image
     size = [max(1, int(np.round(n*factor))) for n in image.shape[1::-1]]
     if factor < 1:
         sigma = (1/factor - 1)/2
-        image = cv2.GaussianBlur(image, (2*int(4*sigma + .5) + 1,)*2, sigma, borderType=cv2.BORDER_REFLECT_101)
+        width = 2*int(4*sigma + .5) + 1
+        image = cv2.GaussianBlur(image, (width, width), sigma, borderType=cv2.BORDER_REFLECT_101)
     return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
 
 # %% ../nbs/01a_dpn_unet.ipynb #09b20eb8
 def _pad(image, official):
-    "Mirror the edges out to a multiple of 32, and say where the image lies; `official` adds 32 pixels all around first."
+    "Pad an image by reflection to multiples of 32, with 32 more pixels at each side if `official`; also where the image is."
     start = 32 if official else 0
     after = [32 - n%32 if official else -n%32 for n in image.shape[:2]]
     padded = cv2.copyMakeBorder(image, start, after[0], start, after[1], cv2.BORDER_REFLECT)
     return padded, tuple(slice(start, start + n) for n in image.shape[:2])
 
 def _spans(length, tile, margin=64):
-    "Where tiles begin, and which part of each is kept."
+    "Start of each tile along one axis, and start and end of the part that is kept."
     if length <= tile: return [(0, 0, length)]
     starts = np.linspace(0, length - tile, -(-(length - 2*margin)//(tile - 2*margin))).astype(int)//32*32
     cuts = [0] + [int(b + a + tile)//2 for a, b in pairwise(starts)] + [length]
@@ -452,27 +481,29 @@ def _spans(length, tile, margin=64):
 
 # %% ../nbs/01a_dpn_unet.ipynb #6c506d10
 class CellSegmentator:
-    "The official networks, with the official names: probability maps of nuclei and cells for a list of images."
+    "Predict probability maps of nuclei and cells for a list of images, with the interface of the official class."
     def __init__(self,
                  nuclei_model='./nuclei_model.pth', # network for nuclei, or the path of its weights
                  cell_model='./cell_model.pth', # network for cells, or the path of its weights; `None` for nuclei only
-                 scale_factor: float=.25, # how much smaller the networks see an image
-                 device: str='', # cpu, cuda, cuda:1 or mps (the fastest that is there)
-                 padding: bool=False, # mirror 32 pixels around the image, as the official package does
-                 multi_channel_model: bool=True, # does the cell network see the ER channel?
-                 batch_size: int=None, # images at a time (8 with cuda, else 1)
-                 tile: int=1024, # larger images are cut into tiles of this size, as the networks see them
-                 short_floats: bool=True, # compute with 16 bits where the device is faster with them
+                 scale_factor: float=.25, # scale of the networks' input
+                 device: str='', # cpu, cuda, cuda:1 or mps (default: the fastest available)
+                 padding: bool=False, # pad the image by 32 pixels at each side, as the official package does
+                 multi_channel_model: bool=True, # use the cell network with the ER channel
+                 batch_size: int=None, # images in a batch (default: 8 with cuda, else 1)
+                 tile: int=1024, # maximum height and width of the networks' input in pixels; larger images are cut into tiles
+                 short_floats: bool=True, # use bfloat16 or float16 where the device is faster with them
                 ):
         if tile % 32 or tile < 256: raise UserError(f'tile={tile}: must be a multiple of 32, and 256 at least.')
-        self.device, self.scale_factor, self.padding, self.tile = compute_device(device or None), _scale(scale_factor), padding, tile
+        self.device = compute_device(device or None)
+        self.scale_factor = _scale(scale_factor)
+        self.padding, self.tile = padding, tile
         self.multi_channel_model = multi_channel_model
         self.batch_size = batch_size or (8 if self.device.type == 'cuda' else 1)
         self.dtype = precision(self.device) if short_floats else torch.float32
         self.nuclei_model, self.cell_model = self._ready(nuclei_model), self._ready(cell_model)
 
     def _ready(self, model):
-        "A network on the device, from itself or from its weights."
+        "A network, or that of a file of weights, on the device."
         if model is None: return None
         if isinstance(model, (str, Path)):
             if not Path(model).exists():
@@ -481,16 +512,17 @@ class CellSegmentator:
         return to_device(getattr(model, 'module', model).eval(), self.device)
 
 def _scale(factor):
-    "A scale factor, if networks can see a field at it."
+    "Check a scale factor."
     if not 0 < factor <= 4: raise UserError(f'scale_factor={factor}: must be above 0, and 4 at most.')
     return factor
 
 # %% ../nbs/01a_dpn_unet.ipynb #2fbdfdab
-_mean, _std = torch.tensor([124, 117, 104.])/255, 1/(.0167*255)
+_mean = torch.tensor([124, 117, 104.])/255
+_std = 1/(.0167*255)
 
 @patch
 def _probabilities(self: CellSegmentator, model, batch):
-    "8-bit probability maps for images of equal size; half as many at a time when memory runs out."
+    "8-bit probability maps of images of the same size; the batch is halved when memory runs out."
     order = torch.contiguous_format if self.device.type == 'mps' else torch.channels_last
     try:
         x = torch.from_numpy(np.stack(batch)).to(self.device).permute(0, 3, 1, 2)
@@ -506,10 +538,10 @@ def _probabilities(self: CellSegmentator, model, batch):
 
 @patch
 def _predict(self: CellSegmentator, model, images):
-    "Probability maps for images of any size, at the size that the network sees."
+    "Probability maps of images of any size, at the size of the networks' input."
     padded = [_pad(image, self.padding) for image in images]
-    maps = [np.empty(p.shape, np.uint8) for p, _ in padded]
-    tiles = [(i, y, x) for i, (p, _) in enumerate(padded) for y in _spans(p.shape[0], self.tile) for x in _spans(p.shape[1], self.tile)]
+    maps = [np.empty(image.shape, np.uint8) for image, _ in padded]
+    tiles = [tile for i, (image, _) in enumerate(padded) for tile in self._tiles(i, image)]
     cut = lambda i, y, x: padded[i][0][y[0]:y[0]+self.tile, x[0]:x[0]+self.tile]
     for shape in dict.fromkeys(cut(*t).shape for t in tiles):
         same = [t for t in tiles if cut(*t).shape == shape]
@@ -520,28 +552,36 @@ def _predict(self: CellSegmentator, model, images):
     for m in maps: m[..., 0] = 0
     return [m[place] for m, (_, place) in zip(maps, padded)]
 
+@patch
+def _tiles(self: CellSegmentator, i, image):
+    "The tiles of image `i`: its number, and the spans along y and x."
+    rows, columns = (_spans(n, self.tile) for n in image.shape[:2])
+    return [(i, y, x) for y in rows for x in columns]
+
 # %% ../nbs/01a_dpn_unet.ipynb #f738584f
 def _channel(image, which, name):
-    "One channel: the image itself, or the one of its three that is meant."
+    "One channel as float: the image itself, or channel `which` of an RGB image."
     image = _unit(image, name)
-    if image.ndim == 3 and image.shape[2] < 3: raise UserError(f'{name}: has {image.shape[2]} channels; give one, or three (red, green, blue).')
+    if image.ndim == 3 and image.shape[2] < 3:
+        raise UserError(f'{name}: has {image.shape[2]} channels; give one, or three (red, green, blue).')
     return image if image.ndim == 2 else np.ascontiguousarray(image[..., which])
 
 @patch
 def _seen(self: CellSegmentator, channels):
-    "Channels as the network sees them, in one image."
-    if len({c.shape for c in channels}) > 1: raise UserError(f'channels of one field have sizes {[c.shape for c in channels]}; they must be equal.')
+    "The input of the networks: downsampled channels in one image."
+    shapes = [c.shape for c in channels]
+    if len({*shapes}) > 1: raise UserError(f'channels of one field have sizes {shapes}; they must be equal.')
     return np.dstack([_shrink(c, self.scale_factor) for c in channels])
 
 def _restore(maps, shape):
-    "Maps at the size of the image."
+    "Resize maps to the size of the image."
     return maps if maps.shape[:2] == shape else cv2.resize(maps, shape[::-1], interpolation=cv2.INTER_AREA)
 
 @patch
 def pred_nuclei(self: CellSegmentator,
                 images: list, # blue channels, or images with nuclei in blue: arrays or paths
-               ) -> list: # three 8-bit maps for each image, of its size: 0, touching border, nucleus
-    "Where the nuclei are, for each image."
+               ) -> list: # 8-bit maps of each image: height x width x 3 (0, touching border, nucleus)
+    "Predict probability maps of the nuclei."
     blue = [_channel(image, 2, f'image {i}') for i, image in enumerate(images)]
     maps = self._predict(self.nuclei_model, [np.dstack([_shrink(b, self.scale_factor)]*3) for b in blue])
     return [_restore(m, b.shape) for m, b in zip(maps, blue)]
@@ -550,23 +590,28 @@ def pred_nuclei(self: CellSegmentator,
 @patch
 def pred_cells(self: CellSegmentator,
                images: list, # [microtubules, ER or None, nuclei], each a list of arrays or paths
-               precombined: bool=False, # is `images` a list of images with these as red, green and blue instead?
-              ) -> list: # three 8-bit maps for each image, of its size: 0, touching border, cell
-    "Where the cells are, for each image."
+               precombined: bool=False, # `images` is a list of RGB images with these three channels instead
+              ) -> list: # 8-bit maps of each image: height x width x 3 (0, touching border, cell)
+    "Predict probability maps of the cells."
     if self.cell_model is None: raise UserError('cell_model=None: was chosen, so that there is no network for cells; give one.')
     if precombined: fields = [[_channel(image, i, 'image') for i in range(3)] for image in images]
-    else: fields = [[_channel(c, i, f'{name} {n}') for i, (c, name) in enumerate(zip(field, ('microtubules', 'ER', 'nuclei')))]
-                    for n, field in enumerate(zip(*self._complete(images)))]
+    else: fields = [_three_channels(field, n) for n, field in enumerate(zip(*self._complete(images)))]
     maps = self._predict(self.cell_model, [self._seen(field) for field in fields])
     return [_restore(m, field[0].shape) for m, field in zip(maps, fields)]
 
+def _three_channels(field, n):
+    "The three channels of field number `n`."
+    names = ('microtubules', 'ER', 'nuclei')
+    return [_channel(channel, i, f'{names[i]} {n}') for i, channel in enumerate(field)]
+
 @patch
 def _complete(self: CellSegmentator, images):
-    "The three lists of channels; without ER an empty one stands in."
+    "The three lists of channels; a missing ER channel is replaced by zeros."
     microtubules, er, nuclei = images
-    if self.multi_channel_model != (er is not None):
-        raise UserError('ER images are missing: give them, or use the 2-channel network with multi_channel_model=False.'
-                        if er is None else 'ER images are given to the 2-channel network: give None, or use multi_channel_model=True.')
+    if er is None and self.multi_channel_model:
+        raise UserError('ER images are missing: give them, or use the 2-channel network with multi_channel_model=False.')
+    if er is not None and not self.multi_channel_model:
+        raise UserError('ER images are given to the 2-channel network: give None, or use multi_channel_model=True.')
     if er is None: er = [np.zeros(_unit(image).shape[:2], np.uint8) for image in microtubules]
     if not len(microtubules) == len(er) == len(nuclei):
         raise UserError(f'{len(microtubules)} images of microtubules, {len(er)} of ER and {len(nuclei)} of nuclei: give as many of each.')
@@ -574,20 +619,21 @@ def _complete(self: CellSegmentator, images):
 
 # %% ../nbs/01a_dpn_unet.ipynb #1cf72750
 def _why_none(field, nuclei_pred, scale, k):
-    "Why no cell was found in a field."
+    "The reason why no cell was found in a field."
     for name in ('blue', 'red'):
         if np.ptp(field[name]) == 0: return f'the {name} channel is constant ({np.ravel(field[name])[0]}); check its file'
     sizes = np.bincount(_label((nuclei_pred[..., 2] > 102).astype(np.uint8)).ravel())[1:]*k*k
     if not len(sizes): return 'the network finds no nucleus in the blue channel; check that it shows nuclei, and the scale factor'
     if sizes.max() < 2500*scale**2:
-        return (f'the largest nucleus has {sizes.max():.0f} pixels, and smaller than {2500*scale**2:.0f} is taken for dirt; '
-                'if the field was made smaller, give a larger scale factor')
+        return (f'the largest nucleus has {sizes.max():.0f} pixels, and objects of less than {2500*scale**2:.0f} are ignored; '
+                'if the field was downsampled, give a larger scale factor')
     return 'nuclei are found, but no cell body around them; check the red (microtubules) and yellow (ER) channels'
 
 def _checked(field):
-    "The channels of a field that segmentation needs, all of one size."
+    "The channels that the networks need; an error if one is missing or sizes differ."
     for name in ('red', 'blue'):
-        if field.get(name) is None: raise UserError(f'{name}: is missing; the official networks need red (microtubules) and blue (nuclei).')
+        if field.get(name) is None:
+            raise UserError(f'{name}: is missing; the official networks need red (microtubules) and blue (nuclei).')
     field = {k: np.asarray(v) for k,v in field.items() if v is not None and k in ('red', 'blue', 'yellow')}
     for name, channel in field.items():
         if channel.ndim != 2: raise UserError(f'{name}: has shape {channel.shape}; a channel is (height, width).')
@@ -597,25 +643,27 @@ def _checked(field):
 
 # %% ../nbs/01a_dpn_unet.ipynb #0663f709
 class DPNSegmenter:
-    "A segmenter with the official networks: the channels of a field in, numbered nuclei and cells out."
+    "A segmenter with the official networks. Call it with the channels of a field."
     def __init__(self,
                  weights: str=None, # folder with the published weights
-                 scale_factor: float=.25, # how much smaller the networks see a field; larger for fields that were made smaller
-                 device: str='', # cpu, cuda, cuda:1 or mps (the fastest that is there)
-                 download: bool=False, # fetch missing weights from Zenodo?
-                 coarse: int=1, # 2: label at half the resolution, four times faster
-                 **kw, # passed to `CellSegmentator`
+                 scale_factor: float=.25, # scale of the networks' input; raise it for downsampled images
+                 device: str='', # cpu, cuda, cuda:1 or mps (default: the fastest available)
+                 download: bool=False, # download missing weights from Zenodo
+                 coarse: int=1, # 2: label at half the resolution, which is four times faster
+                 **kw, # further arguments of `CellSegmentator`
                 ):
-        self.weights, self.download, self.coarse = weights, download, coarse
+        self.weights, self.download = weights, download
+        self.coarse = coarse
         self.kw = dict(scale_factor=_scale(scale_factor), device=compute_device(device or None), padding=True) | kw
-        self.scale, self.loaded = .25/scale_factor, {}
+        self.scale = .25/scale_factor
+        self.loaded = {}
 
     def __getstate__(self): return self.__dict__ | dict(loaded={})
 
     def networks(self,
-                 er: bool, # does the field have an ER channel?
-                ) -> CellSegmentator: # the networks for it
-        "The networks, loaded at first use."
+                 er: bool, # `True` if the field has an ER channel
+                ) -> CellSegmentator: # the networks for such fields
+        "The networks, which are loaded at first use."
         if er not in self.loaded:
             find = lambda which: find_weights(which, self.weights, self.download)
             shared = next((s.nuclei_model for s in self.loaded.values()), None)
@@ -626,30 +674,34 @@ class DPNSegmenter:
 # %% ../nbs/01a_dpn_unet.ipynb #0f3620c4
 @patch
 def maps(self: DPNSegmenter,
-         field: dict, # name of a channel -> 2-D array: red, blue, and yellow where there is one
-        ) -> tuple: # maps of nuclei and of cells, at the size that the networks see
-    "Probability maps of one field."
+         field: dict, # channel -> height x width: red, blue, and yellow if present
+        ) -> tuple: # 8-bit maps of nuclei and of cells, at the size of the networks' input
+    "Predict the probability maps of one field."
     field = _checked(field)
     s = self.networks('yellow' in field)
-    red, blue = (_unit(field[c], c) for c in ('red', 'blue'))
-    small = s._seen([red, _unit(field['yellow'], 'yellow') if 'yellow' in field else np.zeros_like(red), blue])
-    return s._predict(s.nuclei_model, [small[..., [2, 2, 2]]])[0], s._predict(s.cell_model, [small])[0]
+    red, blue = _unit(field['red'], 'red'), _unit(field['blue'], 'blue')
+    yellow = _unit(field['yellow'], 'yellow') if 'yellow' in field else np.zeros_like(red)
+    small = s._seen([red, yellow, blue])
+    nuclei = s._predict(s.nuclei_model, [small[..., [2, 2, 2]]])[0]
+    return nuclei, s._predict(s.cell_model, [small])[0]
 
 @patch
 def label(self: DPNSegmenter,
-          field: dict, # its channels
-          maps: tuple, # what `maps` made of it
-         ) -> tuple: # nuclei and cells, numbered
-    "Numbered masks of one field from its maps, or the reason why there are none."
+          field: dict, # channel -> height x width
+          maps: tuple, # its probability maps, as `maps` returns them
+         ) -> tuple: # nuclei and cells: uint16 label images with the same numbers
+    "Label nuclei and cells of one field; a `UserError` says why there are none."
     size = field['blue'].shape
-    nuclei, cells = label_cell(*maps, size=size, scale=self.scale, coarse=self.coarse if size[0] % maps[0].shape[0] == 0 else 1)
+    height = maps[0].shape[0]
+    coarse = self.coarse if size[0] % height == 0 else 1
+    nuclei, cells = label_cell(*maps, size=size, scale=self.scale, coarse=coarse)
     if cells.any(): return nuclei, cells
-    raise UserError(f'no cell found: {_why_none(field, maps[0], self.scale, size[0]/maps[0].shape[0])}.')
+    raise UserError(f'no cell found: {_why_none(field, maps[0], self.scale, size[0]/height)}.')
 
 @patch
 def __call__(self: DPNSegmenter,
-             field: dict, # name of a channel -> 2-D array (uint8, uint16 or float 0..1)
-            ) -> tuple: # nuclei and cells as numbered masks (uint16); the same number is the same cell
+             field: dict, # channel -> height x width (uint8, uint16 or float from 0 to 1)
+            ) -> tuple: # nuclei and cells: uint16 label images with the same numbers
     "Segment one field."
     return self.label(field, self.maps(field))
 
@@ -657,7 +709,7 @@ def __call__(self: DPNSegmenter,
 _git = 'git+https://github.com/CellProfiling/HPA-Cell-Segmentation'
 
 def _official():
-    "The modules of the official package, or a sentence that says why not."
+    "The modules of the official package; a `UserError` if they cannot be imported."
     try: return importlib.import_module('hpacellseg.cellsegmentator'), importlib.import_module('hpacellseg.utils')
     except ModuleNotFoundError as e:
         if not (e.name or '').startswith('hpacellseg'): raise _broken(e) from e
@@ -665,18 +717,19 @@ def _official():
     except Exception as e: raise _broken(e) from e
 
 def _broken(error):
-    "What to say when the official package is there and does not work."
+    "The error for an official package that is installed and does not work."
+    why = str(error).splitlines()[0][:120] if str(error) else ''
     return UserError(f'hpacellseg: is installed but does not work with numpy {np.__version__} and torch {torch.__version__} '
-                     f'({type(error).__name__}: {str(error).splitlines()[0][:120] if str(error) else ""}); use --segmenter dpn_unet, the same networks.')
+                     f'({type(error).__name__}: {why}); use --segmenter dpn_unet, the same networks.')
 
 @contextmanager
 def _or_broken():
-    "The official package at work; what it stumbles over becomes a sentence."
+    "Context manager: errors of the official package become a `UserError`."
     try: yield
     except (AttributeError, TypeError, RuntimeError, ImportError, ValueError, pickle.UnpicklingError) as e: raise _broken(e) from e
 
 def _for_official(device):
-    "The device that is meant, by a name that the official package knows."
+    "Name of the device for the official package, which does not know mps."
     if str(device).startswith('mps'):
         raise UserError(f'{device}: is not known to hpacellseg, only cpu and cuda are; use --segmenter dpn_unet, the same networks.')
     chosen = compute_device(device or None)
@@ -684,38 +737,41 @@ def _for_official(device):
 
 # %% ../nbs/01a_dpn_unet.ipynb #17c78cc1
 class HPACellSegSegmenter:
-    "A segmenter that runs the official package `hpacellseg`, when it is there and works."
+    "A segmenter that uses the official package `hpacellseg`, which must be installed."
     def __init__(self,
                  weights: str=None, # folder with the published weights
-                 scale_factor: float=.25, # how much smaller the networks see a field
-                 device: str='', # cpu, cuda or cuda:1 (a GPU when there is one)
-                 download: bool=False, # fetch missing weights from Zenodo?
+                 scale_factor: float=.25, # scale of the networks' input
+                 device: str='', # cpu, cuda or cuda:1 (default: a GPU if there is one)
+                 download: bool=False, # download missing weights from Zenodo
                 ):
-        self.weights, self.download, self.loaded = weights, download, {}
+        self.weights, self.download = weights, download
+        self.loaded = {}
         self.kw = dict(scale_factor=_scale(scale_factor), device=_for_official(device), padding=True)
         self.cellsegmentator, self.utils = (m.__name__ for m in _official())
 
     def __getstate__(self): return self.__dict__ | dict(loaded={})
 
     def networks(self,
-                 er: bool, # does the field have an ER channel?
+                 er: bool, # `True` if the field has an ER channel
                 ): # the official `CellSegmentator`
-        "The networks, loaded at first use."
+        "The networks, which are loaded at first use."
         if er not in self.loaded:
-            paths = [str(find_weights(which, self.weights, self.download)) for which in ('nuclei', 'cells' if er else 'cells_without_er')]
+            needed = ('nuclei', 'cells' if er else 'cells_without_er')
+            paths = [str(find_weights(which, self.weights, self.download)) for which in needed]
             with _or_broken():
                 self.loaded[er] = sys.modules[self.cellsegmentator].CellSegmentator(*paths, multi_channel_model=er, **self.kw)
         return self.loaded[er]
 
     def __call__(self,
-                 field: dict, # name of a channel -> 2-D array
-                ) -> tuple: # nuclei and cells as numbered masks; the same number is the same cell
+                 field: dict, # channel -> height x width
+                ) -> tuple: # nuclei and cells: uint16 label images with the same numbers
         "Segment one field."
         field = _checked(field)
-        yellow, theirs = field.get('yellow'), self.networks('yellow' in field)
+        er = [field['yellow']] if 'yellow' in field else None
+        networks = self.networks(er is not None)
         with _or_broken():
-            nuclei = theirs.pred_nuclei([field['blue']])[0]
-            cells = theirs.pred_cells([[field['red']], None if yellow is None else [yellow], [field['blue']]])[0]
+            nuclei = networks.pred_nuclei([field['blue']])[0]
+            cells = networks.pred_cells([[field['red']], er, [field['blue']]])[0]
             masks = sys.modules[self.utils].label_cell(nuclei, cells)
         masks = tuple(np.asarray(m).astype(np.uint16) for m in masks)
         if masks[1].any(): return masks

@@ -6,8 +6,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/ensemble.html.md"""
 
 # %% auto #0
 __all__ = ['Predictions', 'combine_predictions', 'best_weights', 'combine_with_fields', 'matched_rows', 'training_fields',
-           'locate_prediction', 'ValidationCells', 'select_validation_cells', 'cross_fitted_gain', 'Part', 'read_part',
-           'ensemble']
+           'ValidationCells', 'select_validation_cells', 'cross_fitted_gain', 'Part', 'read_part', 'ensemble']
 
 # %% ../nbs/09_ensemble.ipynb #a9693432
 from dataclasses import dataclass
@@ -15,11 +14,12 @@ from pathlib import Path
 import numpy as np, pandas as pd
 from .crops import cell_labels
 from .data import read_fields, read_masks
-from .image_level import Weights, _numbers, read_image_predictions
+from .image_level import Weights, numbers, read_field_predictions
 from .score import mean_ap
 from .options import Annotated, Literal, Name, Several, Share, command, defaults_of
-from .stage import Outcome, Record, UserError, _watch, as_recorded, digest, existing, fingerprint, read_json, read_table
-from .submission import probability_columns, read_predictions, write_predictions
+from .stage import (
+    Outcome, Record, UserError, as_recorded, digest, existing, fingerprint, read_json, read_table, with_progress)
+from .submission import locate_predictions, probability_columns, read_predictions, write_predictions
 from .validation import cell_truth, halves, match_cells
 
 # %% ../nbs/09_ensemble.ipynb #4271f1e1
@@ -123,7 +123,7 @@ def matched_rows(ws: str|Path, # workspace whose cells are kept
     failed = {}
     numbers, their_numbers = table.number.to_numpy(), theirs.number.to_numpy()
     here, there = (t.groupby('id', sort=False).indices for t in (table, theirs))
-    for field, rows in _watch(here.items(), len(here), 'match', progress):
+    for field, rows in with_progress(here.items(), len(here), 'match', progress):
         try: matches = _matches(ws, other, field)[numbers[rows]]
         except UserError as e: failed[field] = str(e), ''
         except IndexError:
@@ -151,13 +151,12 @@ def training_fields(ws: str|Path, # workspace in which the predictions were made
                    ) -> set: # ids
     "The fields on which the models behind a table of predictions were trained."
     if 'parts' in about:
-        places = [locate_prediction(ws, part['prediction'])[0] for part in about['parts']]
+        places = [locate_predictions(ws, part['prediction'])[0] for part in about['parts']]
         return set().union(*(training_fields(place, part['about']) for place, part in zip(places, about['parts'])))
     models = about.get('models', about.get('model', []))
     if isinstance(models, str): models = [models]
     if not models:
-        raise UserError('The predictions do not name their models, so it is unknown which fields are new to these; '
-                        'give --weights as numbers.')
+        raise UserError('The predictions do not name their models, so their training fields are unknown; give --weights as numbers.')
     models = [m if isinstance(m, list) else [m, ''] for m in models]
     return set().union(*(_trained_on(Path(ws)/'models', *m) for m in models))
 
@@ -165,7 +164,7 @@ def _trained_on(models, name, checksum=''):
     "The training fields of a model, and those of the model from which it was started."
     card = models/name/'model.json'
     if not card.exists():
-        raise UserError(f'{card.parent}: is not there, so it is unknown which fields are new to this model; '
+        raise UserError(f'{card.parent}: is not there, so its training fields are unknown; '
                         'bring it back, or give --weights as numbers.')
     if checksum and digest(card)[:len(checksum)] != checksum:
         raise UserError(f'{card.parent}: was trained anew since it predicted; predict again.')
@@ -175,13 +174,6 @@ def _trained_on(models, name, checksum=''):
     places = [models/init, Path(init)] if init else []
     start = next((place for place in places if (place/'model.json').exists()), None)
     return fields | _trained_on(start.parent, start.name) if start else fields
-
-def locate_prediction(ws: str|Path, # workspace
-                      prediction: str, # NAME, or WS2:NAME for predictions of another workspace
-                     ) -> tuple: # workspace of the predictions, their name
-    "Workspace and name of predictions."
-    other, _, name = prediction.rpartition(':')
-    return Path(other or ws), name
 
 # %% ../nbs/09_ensemble.ipynb #e69a2f7b
 @dataclass
@@ -249,7 +241,7 @@ class Part:
     failed: dict # id of a failed field -> (error, '')
 
 def _read(ws, prediction):
-    ws, name = locate_prediction(ws, prediction)
+    ws, name = locate_predictions(ws, prediction)
     return read_predictions(existing(ws, 'workspace')/'predictions'/f'{name}.parquet')
 
 def read_part(ws: str|Path, # workspace whose cells are kept
@@ -259,7 +251,7 @@ def read_part(ws: str|Path, # workspace whose cells are kept
              ) -> Part: # in the order of the cells
     "One of the predictions, cell by cell."
     theirs, about = _read(ws, prediction)
-    other, failed = locate_prediction(ws, prediction)[0], {}
+    other, failed = locate_predictions(ws, prediction)[0], {}
     if other.resolve() == Path(ws).resolve(): rows = _same_cells(prediction, table, theirs)
     else: rows, failed = matched_rows(ws, other, table, theirs, progress)
     known = rows >= 0
@@ -284,20 +276,19 @@ def _same_cells(prediction, table, theirs):
 # %% ../nbs/09_ensemble.ipynb #1f2728fa
 def _field_probabilities(ws, images, ids, how):
     "Probabilities of each cell's field."
-    place, name = locate_prediction(ws, images)
-    table = read_image_predictions(place, name).set_index('id')
+    place, name = locate_predictions(ws, images)
+    table = read_field_predictions(place, name).set_index('id')
     missing = {*ids} - {*table.index}
     if missing:
-        raise UserError(f'{place}/predictions/{name}.images.csv: says nothing of the field {min(missing)}; '
-                        'predict the same fields with `predict_images`.')
+        raise UserError(f'{place}/predictions/{name}.fields.csv: has no predictions of the field {min(missing)}; predict the same fields.')
     p = table.loc[ids, list(probability_columns)].to_numpy()
     return combine_predictions([p], 'rank') if how == 'rank' else p
 
 def _choose_weights(ws, parts, table, how, weights, truth):
     "Weights of the predictions, and a sentence on what the ensemble gains."
     if not weights: return np.ones(len(parts)), ''
-    if weights != 'found': return _numbers(weights, len(parts)), ''
-    trained_on = set().union(*(training_fields(locate_prediction(ws, part.prediction)[0], part.about) for part in parts))
+    if weights != 'found': return numbers(weights, len(parts)), ''
+    trained_on = set().union(*(training_fields(locate_predictions(ws, part.prediction)[0], part.about) for part in parts))
     cells = select_validation_cells(ws, table, trained_on, truth)
     p = [part.p[cells.rows] for part in parts]
     known = np.stack([part.known[cells.rows] for part in parts])
@@ -319,7 +310,7 @@ def ensemble(ws: str, # workspace
              how: Literal['mean', 'geometric', 'rank']='mean', # kind of mean: mean, geometric, rank
              weights: Weights='', # weights: numbers; equal if empty; found (on fields that no model was trained on)
              truth: str='', # for found weights: CSV of true labels of cells, such as truth/cells.csv (labels of single-label images)
-             images: str='', # name of predictions of whole fields, from `predict_images`, or WS2:NAME
+             images: str='', # name of predictions of whole fields, as `predict` makes them, or WS2:NAME
              image_weight: Share=.4, # weight of the predictions of whole fields
              image_how: Literal['mean', 'product']='mean', # how cells and fields are combined: mean, product
              progress: bool=True, # show a progress bar
@@ -351,7 +342,7 @@ def _result(ws, name, names, options):
 
 def _own_table(ws, names):
     "The first of the predictions that is of this workspace."
-    own = next((p for p in names if locate_prediction(ws, p)[0].resolve() == ws.resolve()), None)
+    own = next((p for p in names if locate_predictions(ws, p)[0].resolve() == ws.resolve()), None)
     if own is not None: return _read(ws, own)[0]
     raise UserError(f'{",".join(names)}: none is of {ws}, whose cells are predicted; give at least one prediction of this workspace, '
                     'or run `ensemble` in another.')

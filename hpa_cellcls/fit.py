@@ -11,7 +11,7 @@ __all__ = ['Init', 'model_files', 'is_init', 'Settings', 'ClassifierSettings', '
            'Accumulated', 'EMA', 'PredictionTracker', 'Checkpointer', 'plot_history', 'callbacks', 'Examples', 'Task',
            'fit', 'train_task']
 
-# %% ../nbs/03f_fit.ipynb #57b067f1
+# %% ../nbs/03f_fit.ipynb #d01b1942
 import ctypes, io, json, os, tempfile, time
 from contextlib import contextmanager
 from copy import deepcopy
@@ -40,7 +40,7 @@ from .stage import Outcome, Record, UserError, bar_of, existing, fingerprint, wr
 from .store import CellStore
 from torch.amp import GradScaler
 
-# %% ../nbs/03f_fit.ipynb #146f2619
+# %% ../nbs/03f_fit.ipynb #85b37731
 def is_init(text: str, # as typed
            ):
     "Refuse a name that is only spaces, or has some around it."
@@ -87,7 +87,7 @@ class Running:
     stop_after: Duration='' # wall-clock limit, such as 11h; the same command resumes
     n_jobs: Count=None # processes that prepare data (all cores)
 
-# %% ../nbs/03f_fit.ipynb #c3884b36
+# %% ../nbs/03f_fit.ipynb #3f5d5838
 def phase(epochs: int, # of the phase
           lr: float, # maximum learning rate
           shape: str='constant', # constant or one-cycle
@@ -113,7 +113,7 @@ def phases(schedule: str, # one-cycle, head-first or multistep
         return [phase(int(n), lr*rate) for n, rate in zip(np.diff(ends, prepend=0), _multistep_rates) if n]
     raise UserError(f'--schedule {schedule}: is unknown; there are one-cycle, head-first, multistep.')
 
-# %% ../nbs/03f_fit.ipynb #bc3a5cbb
+# %% ../nbs/03f_fit.ipynb #ad7ef5f9
 def split_train_valid(table: pd.DataFrame, # of a store, with fold and labels
                       fold: str, # validation folds, such as `0` or `0,1`; empty to train on all
                       weights: np.ndarray, # examples x classes; an example whose weights are all 0 is left out
@@ -134,7 +134,7 @@ def classes_without_examples(targets: np.ndarray, # examples x classes, of the t
     numbers = ','.join(map(str, absent))
     return f'WARNING: no training {unit} for {names}: ignore these columns, or get images with `hpa_cellcls download --classes {numbers}`{advice}.' 
 
-# %% ../nbs/03f_fit.ipynb #537265d5
+# %% ../nbs/03f_fit.ipynb #d16f53f9
 def is_weight_file(init: str, # as typed
                   ) -> bool: # does it name a file of weights?
     "Files of weights are recognised by their suffix."
@@ -172,7 +172,7 @@ def build_classifier(pretrained, # False, True or a file of weights
         return load_bestfitting(pretrained)[0]
     return Network(arch, tuple(channels), head=head, dropout=dropout, pretrained=pretrained)
 
-# %% ../nbs/03f_fit.ipynb #0e19e73f
+# %% ../nbs/03f_fit.ipynb #9bd87824
 def bias_from_prior(network: Network, # fresh
                     targets: np.ndarray, # examples x classes, of the training rows
                    ) -> Network: # the same
@@ -181,7 +181,7 @@ def bias_from_prior(network: Network, # fresh
     with torch.no_grad(): network.head[-1].bias.copy_(torch.from_numpy(np.log(prior/(1 - prior))))
     return network
 
-# %% ../nbs/03f_fit.ipynb #37023772
+# %% ../nbs/03f_fit.ipynb #db35f40d
 def make_learner(network: Network, # to be trained
                  train: CellLoader, # training batches
                  valid: CellLoader, # validation batches
@@ -199,7 +199,7 @@ def make_learner(network: Network, # to be trained
     out.logger = lambda *args: None
     return out
 
-# %% ../nbs/03f_fit.ipynb #8db6c349
+# %% ../nbs/03f_fit.ipynb #377bd0b9
 def suggest_lr(learner: Learner, # as `make_learner` gives it
                n: int=60, # batches of the test
               ) -> float: # suggested maximum learning rate
@@ -218,7 +218,7 @@ def suggest_lr(learner: Learner, # as `make_learner` gives it
     learner.opt = None
     return float(found.valley)
 
-# %% ../nbs/03f_fit.ipynb #1512a6c0
+# %% ../nbs/03f_fit.ipynb #87275c35
 class Autocast(Callback):
     "Run the network in the device's fast precision; the loss is computed in 32 bits."
     order = MixedPrecision.order
@@ -234,7 +234,7 @@ class Autocast(Callback):
         self.model.forward = fast_forward.__get__(self.model)
     def after_fit(self): self.network.__dict__.pop('forward', None)
 
-# %% ../nbs/03f_fit.ipynb #402a6456
+# %% ../nbs/03f_fit.ipynb #76f77fe2
 class LossScaling(Callback):
     "Scale the loss so that float16 does not lose small gradients; skip steps whose gradients overflow."
     order = MixedPrecision.order
@@ -260,14 +260,14 @@ def precision_callback(device: torch.device, # of the training
     if kind == torch.float32: return []
     return [Autocast(kind), LossScaling(device)] if kind == torch.float16 else [Autocast(kind)]
 
-# %% ../nbs/03f_fit.ipynb #c39cddfb
+# %% ../nbs/03f_fit.ipynb #03221153
 class Accumulated(GradientAccumulation):
     "Accumulate the gradients of several batches for one step; the last step of an epoch has as many as are left."
     def before_step(self):
         if self.iter == self.n_iter - 1: self.count = self.n_acc
         super().before_step()
 
-# %% ../nbs/03f_fit.ipynb #9dde332b
+# %% ../nbs/03f_fit.ipynb #0cb0249f
 class EMA(Callback):
     "An exponential moving average of the weights, used for validation and saving."
     order = -20
@@ -298,7 +298,7 @@ class EMA(Callback):
         self.learn.model = self.average
     def after_validate(self): self.learn.model = self.trained
 
-# %% ../nbs/03f_fit.ipynb #6bd84736
+# %% ../nbs/03f_fit.ipynb #a0ec72e9
 class PredictionTracker(Callback):
     "The predictions of every example during training."
     order = 50
@@ -334,7 +334,7 @@ class PredictionTracker(Callback):
         means = pd.DataFrame(sums[seen]/counts[seen][:, None], columns=[f'p{k}' for k in range(len(classes))])
         return pd.concat([self.dls.train.dataset.table.loc[seen, ['id', 'number']].reset_index(drop=True), means], axis=1)
 
-# %% ../nbs/03f_fit.ipynb #7fcf6a4c
+# %% ../nbs/03f_fit.ipynb #1c72fec3
 class Checkpointer(Callback):
     "History, best network, and the checkpoint to resume from, after every epoch."
     order = 60
@@ -363,7 +363,7 @@ class Checkpointer(Callback):
         self.stopped = '' # why the run was stopped
         self.bar = None # progress bar
 
-# %% ../nbs/03f_fit.ipynb #a9c0c69a
+# %% ../nbs/03f_fit.ipynb #4b28469b
 @patch
 def before_epoch(self: Checkpointer):
     "Seed everything random by the epoch, and set the size of the pictures."
@@ -400,7 +400,7 @@ def after_batch(self: Checkpointer):
     self.steps += 1
     if self.bar: self.bar.update((self.offset + self.epoch)*len(self.dls.train) + self.iter + 1)
 
-# %% ../nbs/03f_fit.ipynb #1a7d8f62
+# %% ../nbs/03f_fit.ipynb #4845f12a
 @patch
 def validation_scores(self: Checkpointer) -> dict: # valid_loss, mAP, and F1 at a threshold of .5
     "Scores on the validation examples; NaN when there are none."
@@ -430,7 +430,7 @@ def save(self: Checkpointer):
     scores = {k: row[k] for k in ('valid_loss', 'mAP', 'F1') if not np.isnan(row[k])}
     save_model(self.folder, self.network(), self.about | dict(epoch=row['epoch'], size=row['size'], validated=scores))
 
-# %% ../nbs/03f_fit.ipynb #5f5fcc24
+# %% ../nbs/03f_fit.ipynb #904a7583
 @patch
 def after_epoch(self: Checkpointer):
     "A row of the history, the best network, the checkpoint; nothing for an epoch that was skipped."
@@ -462,7 +462,7 @@ def _return_freed_memory():
 
 def _gpu_gigabytes(device): return round(torch.cuda.max_memory_allocated(device)/1e9, 2) if device.type == 'cuda' else 0
 
-# %% ../nbs/03f_fit.ipynb #22c737c6
+# %% ../nbs/03f_fit.ipynb #de9bcb32
 @patch
 def save_state(self: Checkpointer):
     "Write the checkpoint."
@@ -507,7 +507,7 @@ def load_state(self: Checkpointer) -> dict: # phase and epoch to resume from, an
         self.prediction_tracker.parts = [(sums.numpy(), counts.numpy()) for sums, counts in state['predictions']]
     return state
 
-# %% ../nbs/03f_fit.ipynb #f76c6f64
+# %% ../nbs/03f_fit.ipynb #5bbb2ddf
 @patch
 def fit_phases(self: Checkpointer,
                plan: list, # of phases, as `phases` gives them
@@ -539,7 +539,7 @@ def fit_phase(self: Checkpointer,
     try: fit(phase['epochs'], phase['lr'], start_epoch=epoch)
     except UserError as e: raise UserError(str(e).split(':\n\t')[-1]) from None # fastai puts the callback's name before the sentence
 
-# %% ../nbs/03f_fit.ipynb #83b8cd28
+# %% ../nbs/03f_fit.ipynb #a26fb1ef
 def plot_history(rows: list, # of a `Checkpointer`
                 ): # a matplotlib figure
     "Loss, validation scores and learning rate by epoch."
@@ -577,7 +577,7 @@ def progress_bar(self: Checkpointer,
     print()
     self.bar = None
 
-# %% ../nbs/03f_fit.ipynb #aabfe2e5
+# %% ../nbs/03f_fit.ipynb #1dc0626b
 def callbacks(settings: Settings, # of the training
               device: torch.device, # of the training
               log: str='', # tensorboard or wandb
@@ -604,7 +604,7 @@ def _logger(log, folder):
     wandb.init(project='hpa_cellcls', name=folder.name, dir=folder)
     return WandbCallback(log=None, log_preds=False, log_model=False)
 
-# %% ../nbs/03f_fit.ipynb #83bb842a
+# %% ../nbs/03f_fit.ipynb #3ba6f335
 @dataclass
 class Examples:
     "What a network is trained and validated on."
@@ -622,6 +622,7 @@ class Task:
     "What is special about one kind of training; each kind is a subclass."
     stage = 'train' # command, and name of the record
     unit = 'cell' # what an example is
+    kind = 'cells' # of model, as `predict` recognises it
     Settings = ClassifierSettings # dataclass of its settings
     Checkpointer = Checkpointer # class of the callback
     files = () # what it saves besides the files of every training
@@ -642,9 +643,9 @@ class Task:
     def callbacks(self) -> list: return []
     def prepare_batch(self, mean, std, **augmentation): return Prepare(mean, std, **augmentation)
     def about(self, examples) -> dict: return {}
-    def finish(self, folder, running): "Write what is saved besides the files of every training."
+    def finish(self, folder, running) -> str: return 
 
-# %% ../nbs/03f_fit.ipynb #457bdea3
+# %% ../nbs/03f_fit.ipynb #15d9e874
 _augmentation = ('scale', 'angle', 'brightness')
 
 @patch
@@ -679,16 +680,17 @@ def start(self: Task,
     torch.manual_seed(s.seed)
     network, mean, std = self.network(examples)
     about = dict(classes=classes, channels=examples.store.params['only'], side=examples.store.params['side'], mean=mean, std=std,
-                 store=examples.store.params, trained=asdict(s), **self.about(examples))
+                 kind=self.kind, store=examples.store.params, trained=asdict(s), **self.about(examples))
     sizes = [int(side) for side in getattr(s, 'sizes', '').split(',') if side]
     keep = s.keep if len(examples.validation) else 'last'
     checkpointer = self.Checkpointer(folder, about, keep, s.seed, s.patience, sizes=sizes, total=s.epochs)
     cbs = [checkpointer, *self.callbacks(), *callbacks(s, device, log, folder)]
     make_learner(to_device(network, device), *self.loaders(examples, mean, std, device), self.loss(), s.lr, s.wd, cbs)
-    if rank_and_size()[0] == 0: write_table(folder/'trained_on.csv', pd.DataFrame(dict(id=sorted({*examples.store.table.id[examples.training]}))))
+    ids = sorted({*examples.store.table.id[examples.training]})
+    if rank_and_size()[0] == 0: write_table(folder/'trained_on.csv', pd.DataFrame(dict(id=ids)))
     return checkpointer, classes_without_examples(examples.targets[examples.training], self.unit, self.advice)
 
-# %% ../nbs/03f_fit.ipynb #737d7bc6
+# %% ../nbs/03f_fit.ipynb #02da45a1
 model_files = ('model.safetensors', 'model.json', 'history.csv', 'history.png', 'trained_on.csv')
 
 def fit(task: Task, # what is trained
@@ -738,7 +740,8 @@ def _finish(task, checkpointer, record, warning, running):
     plot_history(checkpointer.rows).savefig(folder/'history.png', dpi=100)
     if hasattr(checkpointer.learn, 'prediction_tracker'):
         write_bytes(folder/'training_predictions.parquet', checkpointer.prediction_tracker.table().to_parquet(index=False))
-    task.finish(folder, running)
+    more = task.finish(folder, running)
+    warning = ' '.join(filter(None, [warning, more]))
     files = [folder/f for f in (*model_files, *task.files) if (folder/f).exists()]
     record.add('model', checkpointer.result() | dict(warning=warning), fingerprint(files, folder))
     (folder/'state.pt').unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""After this page you can give a folder of fields to any model and get the masks of its cells and a table of probabilities, on any machine, and go on where you were when it stops in between.
+"""After this page you can predict a folder of fields with any model, get the masks of its cells and a table of probabilities, on any machine, and resume when it is interrupted.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/inference.html.md"""
 
@@ -6,78 +6,81 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/inference.html.md"""
 
 # %% auto #0
 __all__ = ['cut_settings', 'Classifier', 'load_classifiers', 'fields_to_predict', 'workspace_of', 'field_cells', 'stream',
-           'negative_of_rest', 'cell_weights', 'Parts', 'Missing', 'predict', 'plot_predictions']
+           'negative_of_rest', 'cell_weights', 'Parts', 'network_params', 'Missing', 'CellOptions', 'Segmenting',
+           'with_context', 'FieldOptions', 'MapOptions', 'model_kind', 'predict', 'plot_predictions']
 
 # %% ../nbs/06_inference.ipynb #3398f8c3
 import os, time
 from collections import deque
 from contextlib import closing, nullcontext
+from dataclasses import asdict, dataclass, fields as fields_of
 from itertools import islice
 from pathlib import Path
 import numpy as np, pandas as pd
+from fastcore.basics import patch
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from .crops import cut_cell, measure_cells
-from .data import composite, field_files, find_fields, read_field, read_fields, read_masks, scale_bits, write_fields, _look
+from .data import composite, field_files, find_fields, read_field, read_fields, read_masks, scale_bits, summarize_field, write_fields
 from .labels import classes, label_columns
-from .options import Annotated, Count, Device, Literal, Name, Positive, Range, Several, Share, command, defaults_of
-from .segmentation import _written, start_segmenter
-from .stage import (Inputs, Outcome, Record, UserError, _attempt, _list_failed, _prepared, _watch, digest, existing, fingerprint,
-                               run_stage, sweep, write_bytes)
+from .options import (
+    Annotated, Count, Device, Literal, Name, Place, Positive, Range, Several, Share, Thresholds, Whole, command, with_options)
+from .segmentation import save_masks, segment, start_segmenter, with_masks
+from hpa_cellcls.stage import (
+    Inputs, Outcome, Record, UserError, digest, existing, fingerprint, prepare_one, run_one, run_stage, sweep, with_progress, write_bytes,
+    write_failures)
 from .submission import prediction_columns, probability_columns, read_predictions, write_predictions
 
 # %% ../nbs/06_inference.ipynb #35d00e97
-def cut_settings(about: dict, # what was said about a model
-           ) -> dict: # for `cut_cell`
+def cut_settings(about: dict, # description of a model
+                ) -> dict: # for `cut_cell`
     "How the crops of a model are cut."
-    how = {k: about['store'][k] for k in ('side', 'keep', 'frame', 'margin', 'span', 'away') if k in about['store']}
+    how = {k: about['store'][k] for k in ('side', 'keep', 'frame', 'margin', 'span', 'gap') if k in about['store']}
     return dict(how, side=about['side'], only=tuple(about['channels']))
 
 class Classifier:
-    "A saved model, ready to say what crops show."
+    "A saved model of cells, ready to predict crops."
     def __init__(self,
                  folder: str|Path, # of the model
-                 device: str='', # cpu, cuda, mps (the fastest that is there)
+                 device: str='', # cpu, cuda, mps; the fastest that is there if empty
                 ):
         from hpa_cellcls.batches import Prepare
         from hpa_cellcls.models import compute_device, load_model, to_device
-        self.folder, self.device = Path(folder), compute_device(device or None)
+        self.folder = Path(folder)
+        self.device = compute_device(device or None)
         network, self.about = load_model(folder)
-        if self.about.get('kind') == 'image': raise UserError(f'{folder}: was trained on whole fields, not on single cells; use `hpa_cellcls predict_cells_by_image` for it.')
-        self.network, self.how = to_device(network, self.device), cut_settings(self.about)
+        kind = self.about.get('kind', 'cells')
+        if kind != 'cells': raise UserError(f'{folder}: was trained on {kind}, not on single cells; predict with it alone.')
+        self.network = to_device(network, self.device)
+        self.how = cut_settings(self.about)
         self.prepare = Prepare(self.about['mean'], self.about['std'], self.about.get('size'))
     def __call__(self,
                  crops: np.ndarray, # cells x channels x side x side, 8-bit
-                 views: int=1, # 1 to 8 ways to lay each crop
+                 views: int=1, # 1 to 8 TTA views of each crop
                  reduce: str='mean', # over the views: mean or max
-                 batch: int=256, # cells at once
+                 batch: int=256, # batch size
                 ) -> np.ndarray: # cells x classes
         if not len(crops): return np.zeros((0, len(classes)), np.float32)
         import torch
         with torch.inference_mode():
-            return torch.cat([self._asked(torch, x, views, reduce).cpu() for x in torch.from_numpy(crops).split(batch)]).numpy()
-    def _asked(self, torch, x, views, reduce):
+            parts = [self._predict(torch, x, views, reduce).cpu() for x in torch.from_numpy(crops).split(batch)]
+            return torch.cat(parts).numpy()
+    def _predict(self, torch, x, views, reduce):
         from hpa_cellcls.batches import view_probabilities
         from hpa_cellcls.models import computing
         try: return view_probabilities(self.network, self.prepare(x.to(self.device)), views, reduce, computing(self.device))
         except torch.OutOfMemoryError:
             if len(x) < 2: raise UserError(f'{self.device}: has not enough memory for a single crop; use --device cpu.') from None
-        return torch.cat([self._asked(torch, half, views, reduce) for half in x.chunk(2)])
+        return torch.cat([self._predict(torch, half, views, reduce) for half in x.chunk(2)])
 
 # %% ../nbs/06_inference.ipynb #01b29e8d
 def load_classifiers(model: str, # folder of a model, or its name in WS/models; several, separated by commas
                      ws: str|Path, # workspace
-                     device: str='', # cpu, cuda, mps (the fastest that is there)
+                     device: str='', # cpu, cuda, mps; the fastest that is there if empty
                     ) -> list: # of Classifier
-    "The models to be asked."
-    return [Classifier(_model_folder(m.strip(), Path(ws)/'models'), device) for m in str(model).split(',')]
-
-def _model_folder(model, home):
-    "Where a model is."
-    folder = next((f for f in (Path(model), home/model) if model and f.exists()), None)
-    if folder is None: raise UserError(f'{model}: no such folder of a model, and no model of this name in {home}; give one of the two.')
-    if folder.is_dir(): return folder
-    raise UserError(f'{folder}: is a file; give the folder of a model, with model.json and model.safetensors in it.')
+    "The models of cells to predict with."
+    from hpa_cellcls.models import find_model
+    return [Classifier(find_model(ws, name.strip()), device) for name in str(model).split(',')]
 
 # %% ../nbs/06_inference.ipynb #6c2b0a32
 def _workspace(source, ws):
@@ -97,7 +100,7 @@ def fields_to_predict(source: str|Path, # workspace, or folder of images
     fields, wrong = find_fields(source, order)
     items = {f['id']: f for f in fields.to_dict('records')} | {k: dict(id=k, wrong=v) for k,v in wrong.items()}
     if (Path(ws)/'fields.csv').exists(): _same_fields(ws, items)
-    seen = run_stage(_look, dict(sorted(items.items())), Path(ws)/'index', 'index', inputs=field_files, n_jobs=n_jobs)
+    seen = run_stage(summarize_field, dict(sorted(items.items())), Path(ws)/'index', 'index', inputs=field_files, n_jobs=n_jobs)
     if not seen.results: raise UserError(f'{source}: none of its {len(items)} fields can be used; {seen.failed[next(iter(seen.failed))][0]}')
     sizes = pd.DataFrame([dict(id=k, **{c: v[c] for c in ('width', 'height', 'bits')}) for k,v in seen.results.items()])
     write_fields(ws, fields.merge(sizes, on='id').assign(**dict.fromkeys(label_columns[1:], ''), group=0, fold=0, weight=1.))
@@ -129,7 +132,7 @@ def field_cells(task: dict, # field, its file of masks, ways of cut_settings; a 
     nuclei, cells = _find_cells(image, task.get('maps'), segmenter) if segmenter else read_masks(file)
     shape = next(iter(image.values())).shape
     if cells.shape != shape: raise UserError(f'{file}: its masks have the shape {cells.shape}, the field {shape}; segment it again.')
-    found = _written(field, file.parent, nuclei, cells) if segmenter else dict(files=[])
+    found = save_masks(field, file.parent, nuclei, cells) if segmenter else dict(files=[])
     rows, image = measure_cells(nuclei, cells), {c: scale_bits(x) for c,x in image.items()}
     crops = [_stacked([cut_cell(image, cells, r, **w) for r in rows.to_dict('records')], w) for w in ways]
     rows = rows.assign(id=field['id'], height=shape[0], width=shape[1])[[c for c in prediction_columns if c not in probability_columns]]
@@ -183,7 +186,7 @@ def cell_weights(table: pd.DataFrame, # of cells: area, at_border, small, height
     return np.asarray(out*np.minimum(1, table.area/limit) if area else out, np.float32)
 
 # %% ../nbs/06_inference.ipynb #09f0a266
-def _ask_part(results, classifiers, ways, views, reduce, batch):
+def _predict_part(results, classifiers, ways, views, reduce, batch):
     "Cells of some fields with their probabilities, in the mean over the models."
     rows = [r['rows'] for r in results if len(r['rows'])]
     table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=prediction_columns[:-len(classes)])
@@ -202,55 +205,70 @@ class Parts:
                  size: int=32, # fields of a part
                  defaults: dict=(), # of parameters that older records may lack
                 ):
-        self.masks, self.folder, self.size = Path(ws)/'masks', Path(ws)/'predictions'/name, size
+        self.masks = Path(ws)/'masks'
+        self.folder = Path(ws)/'predictions'/name
+        self.size = size
         rows = fields.to_dict('records')
         self.fields = {f'part-{i//size:05d}': rows[i:i + size] for i in range(0, len(rows), size)}
         path = self.folder.with_name(f'{name}.parquet')
         self.record = Record(self.folder, 'predict', dict(params, fields_per_part=size), defaults, path)
         sweep(self.folder, self.masks)
         entries, broken = self.record.entries(), self.record.damaged()
-        self.done = {k: entries[k]['result'] for k in self.fields if k in entries and k not in broken and self.made_of(k).same(entries[k])}
-        self.todo, self.fresh, self.failed = [k for k in self.fields if k not in self.done], 0, {}
-    def mask(self,
-             field: dict, # a row of the table of fields
-            ) -> Path: # where its masks are
-        "The file of a field's masks."
-        return self.masks/f'{field["id"]}.tif'
-    def made_of(self,
-                key: str, # name of a part
-               ) -> Inputs: # other when an id, an image or a mask is
-        "What a part is made of."
-        files = [p for f in self.fields[key] for p in [*field_files(f), self.mask(f)]]
-        return Inputs(files, ','.join(f['id'] for f in self.fields[key]))
-    def finish(self,
-               key: str, # name of a part
-               table: pd.DataFrame, # its cells, with probabilities
-               errors: dict, # id -> sentence and traceback, of fields that could not be done
-              ):
-        "Write and record a part; one in which the program itself failed will be done again."
-        file = write_predictions(self.folder/f'{key}.parquet', table, _asked(self.record.params))
-        result = dict(cells=len(table), failed={k: e for k,(e, _) in errors.items()})
-        self.failed |= errors
-        self.fresh += len(self.fields[key]) - len(errors)
-        if any(trace for _, trace in errors.values()): return
-        self.record.add(key, result, fingerprint([file], self.folder), self.made_of(key).entry(self.folder))
-    def borrow(self):
-        "Take the parts that were predicted under another name, when they differ only in what comes after the network."
-        for file in sorted(self.folder.parent.glob('*/predict.json')):
-            other = Record(file.parent, 'predict')
-            if file.parent == self.folder or _asked(other.params) != _asked(self.record.params): continue
-            entries, broken = other.entries(), other.damaged(deep=True)
-            for key in [k for k in self.todo if k in entries and k not in broken and self.made_of(k).same(entries[k])]:
-                mine = write_bytes(self.folder/f'{key}.parquet', (file.parent/f'{key}.parquet').read_bytes())
-                self.record.add(key, entries[key]['result'], fingerprint([mine], self.folder), self.made_of(key).entry(self.folder))
-                self.done[key] = entries[key]['result']
-            self.todo = [k for k in self.todo if k not in self.done]
+        def whole(key): return key in entries and key not in broken and self.made_of(key).same(entries[key])
+        self.done = {key: entries[key]['result'] for key in self.fields if whole(key)}
+        self.todo = [key for key in self.fields if key not in self.done]
+        self.fresh = 0 # fields predicted by this run
+        self.failed = {}
 
-_choices = ('negative', 'alone', 'border', 'small', 'area')
+# %% ../nbs/06_inference.ipynb #8afad44c
+_after_network = ('negative', 'field_context', 'border', 'small', 'area')
 
-def _asked(params):
-    "What of the parameters the networks have to do with."
-    return {k: v for k, v in params.items() if k not in _choices}
+def network_params(params: dict, # of a prediction
+                  ) -> dict: # some of them
+    "The parameters that the output of the networks depends on."
+    return {k: v for k, v in params.items() if k not in _after_network}
+
+@patch
+def mask(self: Parts,
+         field: dict, # a row of the table of fields
+        ) -> Path: # where its masks are
+    "The file of a field's masks."
+    return self.masks/f'{field["id"]}.tif'
+
+@patch
+def made_of(self: Parts,
+            key: str, # name of a part
+           ) -> Inputs: # other when an id, an image or a mask is
+    "What a part is made of."
+    files = [p for f in self.fields[key] for p in [*field_files(f), self.mask(f)]]
+    return Inputs(files, ','.join(f['id'] for f in self.fields[key]))
+
+@patch
+def finish(self: Parts,
+           key: str, # name of a part
+           table: pd.DataFrame, # its cells, with probabilities
+           errors: dict, # id -> sentence and traceback, of fields that could not be done
+          ):
+    "Write and record a part; one in which the program itself failed will be done again."
+    file = write_predictions(self.folder/f'{key}.parquet', table, network_params(self.record.params))
+    result = dict(cells=len(table), failed={k: e for k,(e, _) in errors.items()})
+    self.failed |= errors
+    self.fresh += len(self.fields[key]) - len(errors)
+    if any(trace for _, trace in errors.values()): return
+    self.record.add(key, result, fingerprint([file], self.folder), self.made_of(key).entry(self.folder))
+
+@patch
+def borrow(self: Parts):
+    "Take the parts that were predicted under another name, when they differ only in what comes after the network."
+    for file in sorted(self.folder.parent.glob('*/predict.json')):
+        other = Record(file.parent, 'predict')
+        if file.parent == self.folder or network_params(other.params) != network_params(self.record.params): continue
+        entries, broken = other.entries(), other.damaged(deep=True)
+        for key in [k for k in self.todo if k in entries and k not in broken and self.made_of(k).same(entries[k])]:
+            mine = write_bytes(self.folder/f'{key}.parquet', (file.parent/f'{key}.parquet').read_bytes())
+            self.record.add(key, entries[key]['result'], fingerprint([mine], self.folder), self.made_of(key).entry(self.folder))
+            self.done[key] = entries[key]['result']
+        self.todo = [k for k in self.todo if k not in self.done]
 
 # %% ../nbs/06_inference.ipynb #df97c095
 class Missing:
@@ -265,16 +283,20 @@ class Missing:
                  device: str='', # networks: cpu, cuda, mps (the fastest that is there)
                 ):
         fields = [f for k in parts.todo for f in parts.fields[k] if not parts.mask(f).exists()]
-        self.ids, self.segmenter, self.two, self.alone = {f['id'] for f in fields}, None, False, bool(fields) and segmenter == 'hpacellseg'
+        self.ids = {f['id'] for f in fields}
+        self.segmenter = None
+        self.two_halves = False # networks in this process, and then the rest in the workers?
+        self.one_process = bool(fields) and segmenter == 'hpacellseg'
         if not fields: return
         self.segmenter, params = start_segmenter(segmenter, bool(fields[0]['yellow']), diameter, weights, download, scale_factor, device)
-        self.record, self.two = Record(parts.masks, 'segment', params), hasattr(self.segmenter, 'maps')
+        self.record = Record(parts.masks, 'segment', params)
+        self.two_halves = hasattr(self.segmenter, 'maps')
     def task(self,
              task: dict, # as `field_cells` takes it
             ) -> dict: # with the segmenter if masks are missing, and maps if networks make them
         "This process's part of the segmentation."
         if task['field']['id'] not in self.ids: return task
-        if not self.two: return task | dict(segmenter=self.segmenter)
+        if not self.two_halves: return task | dict(segmenter=self.segmenter)
         image = read_field(task['field'], dtype=None)
         return task | dict(segmenter=self.segmenter, image=image, maps=self.segmenter.maps({c: x for c,x in image.items() if c != 'green'}))
     def note(self,
@@ -289,90 +311,208 @@ class Missing:
 
 # %% ../nbs/06_inference.ipynb #0b4b19ae
 def _work(parts, missing, classifiers, how, n_jobs):
-    "Do the parts that are missing: workers find and cut, this process asks the networks."
-    ways = [c.how for i,c in enumerate(classifiers) if c.how not in [o.how for o in classifiers[:i]]]
-    n_jobs, fields = 1 if missing.alone else n_jobs, [f for k in parts.todo for f in parts.fields[k]]
+    "Do the parts that are missing: workers find and cut cells, this process runs the networks."
+    ways = []
+    for c in classifiers:
+        if c.how not in ways: ways.append(c.how)
+    if missing.one_process: n_jobs = 1
+    fields = [f for k in parts.todo for f in parts.fields[k]]
     tasks = (dict(field=f, masks=parts.mask(f), ways=ways, segmenter=None) for f in fields)
-    calls = (delayed(_attempt)(field_cells, t['field']['id'], _prepared(missing.task, t), parts.masks, None, os.getpid()) for t in tasks)
+    calls = (delayed(run_one)(field_cells, t['field']['id'], prepare_one(missing.task, t), parts.masks, None, os.getpid()) for t in tasks)
     try:
-        with closing(stream(calls, n_jobs, 1 if missing.two else parts.size)) as ready:
-            results = iter(_watch(ready, len(fields), 'predict', True))
+        with closing(stream(calls, n_jobs, 1 if missing.two_halves else parts.size)) as ready:
+            results = iter(with_progress(ready, len(fields), 'predict', True))
             for key in parts.todo:
                 found = list(islice(results, len(parts.fields[key])))
                 for f, (_, entry, error) in zip(parts.fields[key], found):
                     if not error: missing.note(f, entry)
-                table = _ask_part([entry['result'] for _, entry, error in found if not error], classifiers, ways, *how)
+                table = _predict_part([entry['result'] for _, entry, error in found if not error], classifiers, ways, *how)
                 parts.finish(key, table, {k: error for k, _, error in found if error})
             next(results, None)
     except TerminatedWorkerError:
         raise UserError(f'{parts.folder}: a worker process of `predict` was killed, perhaps for lack of memory; what is finished '
                         'is kept, so run the same command again, with a smaller --n-jobs if it happens again.') from None
 
+# %% ../nbs/06_inference.ipynb #446bd885
+@dataclass(kw_only=True)
+class CellOptions:
+    "What a prediction with models of cells can be told."
+    negative: Literal['network', 'rest']='network' # cells: Negative by the network, or by the rest: the smallest of 1 - p
+    field_context: bool=True # cells: use the field's other cells as evidence, if the model knows how their labels agree
+    border: Share=1. # cells: multiply the probabilities of border cells by this
+    small: Share=1. # cells: multiply the probabilities of small cells by this
+    area: bool=False # cells: weight by their area, as the seventh place did
+    fields_per_part: Count=32 # cells: fields between two saves
+
+@dataclass(kw_only=True)
+class Segmenting:
+    "How masks that are missing are made."
+    segmenter: Literal['watershed', 'dpn_unet', 'hpacellseg']='watershed' # for masks that are missing: watershed, dpn_unet or hpacellseg
+    diameter: Positive=None # watershed: diameter of a nucleus in pixels (measured)
+    weights: str=None # segmentation networks: folder with the published weights
+    download: bool=False # segmentation networks: fetch missing weights from Zenodo
+    scale_factor: Annotated[float, Range(above=0, most=1)]=.25 # segmentation networks: the size of a field that they see
+
+def with_context(p: np.ndarray, # cells x classes
+                 fields: pd.Series, # id of each cell's field
+                 abouts: list, # descriptions of the models
+                ) -> np.ndarray: # cells x classes
+    "Probabilities that use the other cells of a field as evidence, see [label noise](09a_label_noise.ipynb)."
+    from hpa_cellcls.label_noise import calibrated, field_posterior
+    prevalence = sum(pd.DataFrame(a['prevalence']) for a in abouts)/len(abouts)
+    prior = np.mean([a['class_prior'] for a in abouts], 0)
+    calibration = np.mean([a['calibration'] for a in abouts], 0)
+    return calibrated(field_posterior(p.astype(float), fields.to_numpy(), prior, prevalence), *calibration).astype(np.float32)
+
+def _gather(parts, failed, seconds, abouts):
+    "One table of all parts, in the order of the fields."
+    for r in parts.done.values(): failed = failed | {k: (e, '') for k, e in r['failed'].items()}
+    failed = failed | parts.failed
+    write_failures(parts.record, failed)
+    tables = [read_predictions(parts.folder/f'{k}.parquet')[0] for k in parts.fields]
+    tables = [t for t in tables if len(t)]
+    if not tables:
+        why = next(iter(failed.values()), ('the masks are empty', ''))[0]
+        raise UserError(f'{parts.folder}: no cell was found in {len(parts.fields)} parts; {why}')
+    table = pd.concat(tables, ignore_index=True)
+    p, choices = table[list(probability_columns)].to_numpy(np.float32), parts.record.params
+    context = choices['field_context'] and all('prevalence' in a for a in abouts)
+    if context: p = with_context(p, table.id, abouts)
+    if choices['negative'] == 'rest': p = negative_of_rest(p)
+    table[list(probability_columns)] = p*cell_weights(table, choices['border'], choices['small'], choices['area'])[:, None]
+    path = write_predictions(parts.folder.with_name(f'{parts.folder.name}.parquet'), table, choices | dict(context=context, classes=list(classes)))
+    n = table.id.value_counts()
+    results = {f['id']: dict(cells=int(n.get(f['id'], 0))) for part in parts.fields.values() for f in part if f['id'] not in failed}
+    speed = f'; {parts.fresh/seconds:.1f} fields/s' if parts.fresh else ''
+    return Outcome('predict', results, failed, len(results) - parts.fresh, f'{len(table)} cells are in {path}{speed}.')
+
 # %% ../nbs/06_inference.ipynb #2137d2f1
-@command
-def predict(source: str, # folder of images, or a workspace
-            model: Annotated[str, Several(str, once=True, some=True)], # folder of a model, or its name in WS/models; several, separated by commas, for their mean
-            ws: str='', # workspace for a folder of images (SOURCE_ws)
-            name: Name='', # of the predictions: they will be WS/predictions/NAME.parquet (that of the model)
-            views: Annotated[int, Range(1, 8)]=1, # 1 to 8 ways to lay each crop
-            reduce: Literal['mean', 'max']='mean', # over the views: mean or max
-            negative: Literal['network', 'rest']='network', # Negative by the network, or by the rest: the smallest of 1 - p
-            alone: bool=False, # each cell by itself, even if the model knows how the cells of a field agree
-            border: Share=1., # weight of cells at the border
-            small: Share=1., # weight of small cells
-            area: bool=False, # weigh cells by their area, as the seventh place did
-            segmenter: Literal['watershed', 'dpn_unet', 'hpacellseg']='watershed', # for masks that are missing: watershed, dpn_unet or hpacellseg
-            diameter: Positive=None, # watershed: of a nucleus in pixels, if measuring it goes wrong
-            weights: str=None, # networks for segmentation: folder with the published weights
-            download: bool=False, # networks for segmentation: fetch missing weights from Zenodo
-            scale_factor: Annotated[float, Range(above=0, most=1)]=.25, # networks for segmentation: how much smaller they see a field
-            order: str=None, # channels of TIFFs that hold several, such as red,green,blue,yellow
-            fields_per_part: Count=32, # fields between two saves
-            batch: Count=256, # cells that the network gets at once
-            device: Device='', # cpu, cuda, mps (the fastest that is there)
-            threads: Count=1, # of the processor, for the network; see `train`
-            n_jobs: Count=None, # processes (all cores)
-           ) -> Outcome: # cells of each field, and the fields that failed
-    "Find the cells of every field and say where the protein is in each."
-    ws = _workspace(source, ws)
-    if weights: existing(weights, 'folder of weights (--weights)')
+def _predict_cells(ws, model, name, fields, failed, how, cell_options, segmenting, computing_options):
+    "Predict with models of cells."
+    views, reduce, batch = how
+    device, threads, n_jobs = computing_options
     classifiers = load_classifiers(model, ws, device)
-    fields, failed = fields_to_predict(source, ws, order, n_jobs)
-    about = dict(models=[[c.folder.name, digest(c.folder/'model.json')[:16]] for c in classifiers], views=views, reduce=reduce)
-    choices = dict(negative=negative, alone=alone, border=border, small=small, area=area)
-    parts = Parts(ws, fields, name or '+'.join(c.folder.name for c in classifiers), about | choices, fields_per_part, defaults_of(predict))
-    missing, start = Missing(parts, segmenter, diameter, weights, download, scale_factor, device), time.monotonic()
+    params = dict(models=[[c.folder.name, digest(c.folder/'model.json')[:16]] for c in classifiers], views=views, reduce=reduce)
+    choices = {k: v for k, v in asdict(cell_options).items() if k != 'fields_per_part'}
+    name = name or '+'.join(c.folder.name for c in classifiers)
+    parts = Parts(ws, fields, name, params | choices, cell_options.fields_per_part, asdict(CellOptions()))
+    missing = Missing(parts, **vars(segmenting), device=device)
+    start = time.monotonic()
     from hpa_cellcls.batches import using_threads
     with parts.record.held(), missing.held(), using_threads(threads):
         parts.borrow()
         _work(parts, missing, classifiers, (views, reduce, batch), n_jobs)
         return _gather(parts, failed, time.monotonic() - start, [c.about for c in classifiers])
 
-# %% ../nbs/06_inference.ipynb #446bd885
-def _vouched(p, fields, abouts):
-    "Probabilities in the light of the other cells of their field, as the models know them; see [Our way](09a_label_noise.ipynb)."
-    from hpa_cellcls.label_noise import field_posterior, calibrated
-    shares, (rates, sure) = sum(pd.DataFrame(a['prevalence']) for a in abouts)/len(abouts), (np.mean([a[k] for a in abouts], 0) for k in ('class_prior', 'calibration'))
-    return calibrated(field_posterior(p.astype(float), fields.to_numpy(), rates, shares), *sure).astype(np.float32)
+# %% ../nbs/06_inference.ipynb #20f89ad5
+@dataclass(kw_only=True)
+class FieldOptions:
+    "What a prediction with models of whole fields can be told."
+    readout: Literal['image', 'field', 'crop', 'none']='image' # fields: cells get the image's probabilities, or those of the field without other cells, or of a crop
+    keep: Literal['neighbours', 'masked']='neighbours' # fields, --readout field: what stays around the cell: neighbours (all but other cells), masked
+    windows: Literal['auto', 'always', 'never']='auto' # fields, --readout field: context windows around cells where the network allows it
+    margin: Whole=2 # fields, --readout field: margin of windows, in positions of 32 pixels
+    tiles: Annotated[int, Range(1, 64)]=1 # fields: tiles along each side, to see a field in full detail
+    join: Literal['max', 'mean']='max' # fields: over the tiles: max or mean
+    model_weights: Annotated[str, Several(float, Range(0), words=('found',))]='' # fields: weights of the models: equal if empty, found (on validation fields), or numbers
+    thresholds: Thresholds='soft' # fields: thresholds of the labels: soft, best, ratio, or a number
+    dest: Place='' # fields: file of labels, Id,Predicted (WS/predictions/NAME.labels.csv)
+    sample: str='' # fields: sample submission, whose fields and order are kept
 
-def _gather(parts, failed, seconds, abouts):
-    "One table of all parts, in the order of the fields."
-    for r in parts.done.values(): failed = failed | {k: (e, '') for k,e in r['failed'].items()}
-    failed = failed | parts.failed
-    _list_failed(parts.record, failed)
-    tables = [t for k in parts.fields if len(t := read_predictions(parts.folder/f'{k}.parquet')[0])]
-    if not tables: raise UserError(f'{parts.folder}: no cell was found in {len(parts.fields)} parts; ' + next(iter(failed.values()), ('the masks are empty', ''))[0])
-    table = pd.concat(tables, ignore_index=True)
-    p, choices = table[list(probability_columns)].to_numpy(np.float32), parts.record.params
-    together = not choices['alone'] and all('prevalence' in a for a in abouts)
-    if together: p = _vouched(p, table.id, abouts)
-    if choices['negative'] == 'rest': p = negative_of_rest(p)
-    table[list(probability_columns)] = p*cell_weights(table, *[choices[k] for k in ('border', 'small', 'area')])[:, None]
-    path = write_predictions(parts.folder.with_name(f'{parts.folder.name}.parquet'), table, choices | dict(together=together, classes=list(classes)))
-    n = table.id.value_counts()
-    results = {f['id']: dict(cells=int(n.get(f['id'], 0))) for fs in parts.fields.values() for f in fs if f['id'] not in failed}
-    note = f'{len(table)} cells are in {path}' + (f'; {parts.fresh/seconds:.1f} fields/s.' if parts.fresh else '.')
-    return Outcome('predict', results, failed, len(results) - parts.fresh, note)
+@dataclass(kw_only=True)
+class MapOptions:
+    "What a prediction with class maps can be told."
+    mapping: Literal['both', 'sigmoid', 'booster', 'pooled']='both' # class maps: both ways, sigmoid (A), booster (B), or pooled (mean logits)
+
+_options_of = {'cells': (CellOptions,), 'fields': (FieldOptions,), 'class maps': (MapOptions,)}
+
+def model_kind(ws: str|Path, # workspace
+               model: str, # names or folders of models or families, separated by commas
+              ) -> str: # cells, fields or class maps
+    "The kind that all models are of."
+    from hpa_cellcls.image_level import family
+    from hpa_cellcls.models import find_model, read_model_card
+    kinds = {}
+    for name in (part.strip() for part in model.split(',')):
+        try: folder = find_model(ws, name)
+        except UserError:
+            if (Path(ws)/'models'/name).exists() or Path(name).exists(): raise
+            folder = family(ws, name)[0]
+        kinds[name] = read_model_card(folder)['about'].get('kind', 'cells')
+    if len({*kinds.values()}) > 1:
+        raise UserError(f'{model}: are of different kinds ({", ".join(f"{k}: {v}" for k, v in kinds.items())}); predict each, and join them by `ensemble`.')
+    return next(iter(kinds.values()))
+
+# %% ../nbs/06_inference.ipynb #462ab411
+def _options(kind, model, given):
+    "The options of a kind of model, and how masks are made; options of other kinds are refused."
+    allowed = (*_options_of[kind], Segmenting)
+    names = {f.name for group in allowed for f in fields_of(group)}
+    for name in given:
+        if name not in names: raise UserError(f'--{name.replace("_", "-")}: does not go with {model}, which is a model of {kind}.')
+    return [group(**{f.name: given[f.name] for f in fields_of(group) if f.name in given}) for group in allowed]
+
+def _cell_views(views):
+    "TTA views of crops: a number from 1 to 8."
+    if str(views or 1) in map(str, range(1, 9)): return int(views or 1)
+    raise UserError(f'--views {views}: must be a whole number from 1 to 8 for models of cells.')
+
+def _make_masks(ws, segmenting, device, n_jobs):
+    "Make masks that are missing; what failed."
+    if segmenting == Segmenting(): return with_masks(ws, n_jobs).failed
+    return segment(ws, **vars(segmenting), device=device, n_jobs=n_jobs).failed
+
+def _predict_fields(ws, model, name, views, reduce, batch, o, segmenting, device, threads, n_jobs):
+    "Predict with models of whole fields, and read out their cells."
+    from hpa_cellcls.cells_by_image import predict_cells_by_image
+    from hpa_cellcls.image_level import predict_fields
+    name = name or '+'.join(Path(part.strip()).name for part in model.split(','))
+    common = dict(views=views or 'identity', weights=o.model_weights, batch=batch or 16, device=device, threads=threads)
+    out = predict_fields(ws, model, name, reduce=reduce, tiles=o.tiles, join=o.join, thresholds=o.thresholds, dest=o.dest, sample=o.sample, **common)
+    if o.readout == 'none': return out
+    failed = _make_masks(ws, segmenting, device, n_jobs)
+    cells = predict_cells_by_image(ws, model, name, o.readout, o.keep, windows=o.windows, margin=o.margin, **common)
+    return Outcome('predict', cells.results, failed | out.failed | cells.failed, cells.skipped, f'{out.note} {cells.note}')
+
+def _predict_maps(ws, model, name, o, segmenting, device, n_jobs):
+    "Predict with a model with class maps."
+    from hpa_cellcls.cam_readout import predict_maps
+    failed = _make_masks(ws, segmenting, device, n_jobs)
+    out = predict_maps(ws, model, name, o.mapping, device)
+    out.failed |= failed
+    return out
+
+# %% ../nbs/06_inference.ipynb #ec8a3549
+@command
+@with_options(CellOptions, FieldOptions, MapOptions, Segmenting)
+def predict(source: str, # folder of images, or a workspace
+            model: Annotated[str, Several(str, once=True, some=True)], # folder of a model, or its name in WS/models; several, separated by commas, for their mean
+            ws: str='', # workspace for a folder of images (SOURCE_ws)
+            name: Name='', # name of the predictions: WS/predictions/NAME.parquet (that of the model)
+            views: str='', # TTA views: for cells 1 to 8; for fields such as identity,horizontal,vertical,0.8,1.2 or eight
+            reduce: Literal['mean', 'max']='mean', # over the views: mean or max
+            order: str=None, # channels of TIFFs that hold several, such as red,green,blue,yellow
+            batch: Count=None, # batch size (256 cells, 16 fields)
+            device: Device='', # device: cpu, cuda, mps; the fastest that is there if empty
+            threads: Count=1, # CPU threads of the networks
+            n_jobs: Count=None, # processes that read and segment (all cores)
+            **options, # of the kind of model, and how missing masks are made
+           ) -> Outcome: # cells of each field, and the fields that failed
+    "Predict where the protein is in every cell."
+    ws = _workspace(source, ws)
+    kind = model_kind(ws, model)
+    own, segmenting = _options(kind, model, options)
+    if segmenting.weights: existing(segmenting.weights, 'folder of weights (--weights)')
+    if kind == 'cells': views = _cell_views(views)
+    if kind == 'fields' and views:
+        from hpa_cellcls.image_level import parse_views
+        parse_views(views)
+    fields, failed = fields_to_predict(source, ws, order, n_jobs)
+    if kind == 'cells': return _predict_cells(ws, model, name, fields, failed, (views, reduce, batch or 256), own, segmenting, (device, threads, n_jobs))
+    if kind == 'fields': out = _predict_fields(ws, model, name, views, reduce, batch, own, segmenting, device, threads, n_jobs)
+    else: out = _predict_maps(ws, model, name, own, segmenting, device, n_jobs)
+    out.failed = failed | out.failed
+    return out
 
 # %% ../nbs/06_inference.ipynb #ed8dd24c
 def plot_predictions(ws: str|Path, # workspace

@@ -25,7 +25,7 @@ from fastcore.docments import docments
 from joblib import parallel_config
 from .atlas import Fetcher
 from .data import composite, index, read_fields, read_field, read_masks
-from .data import _one_channel
+from .data import one_channel
 from .options import Place, Count, Fraction, Positive, checked, command
 from .stage import Outcome, Record, UserError, existing, read_json, read_table, run_stage, write_text
 from .store import CellStore, Shard, split
@@ -88,7 +88,7 @@ def _grouped(files, folders):
     out, known = {}, set()
     for name, size in files.items():
         folder, _, base = name.rpartition('/')
-        hit = _one_channel.fullmatch(base)
+        hit = one_channel.fullmatch(base)
         if hit: known.add(folder)
         if hit and folder in folders: out.setdefault(hit['id'], {})[name] = size
         if not folder and base.endswith('.csv'): out[base] = {name: size}
@@ -407,7 +407,7 @@ def input_images(part: str='train', # train or test
                 ) -> Path: # folder for `index`, or `None`
     "The competition's images, if they are in the input."
     for f in _folders(kaggle_root()/'input'):
-        if f.name == part and any(_one_channel.fullmatch(p.name) for p in _first(f.iterdir(), 50)): return f.parent if part == 'train' else f
+        if f.name == part and any(one_channel.fullmatch(p.name) for p in _first(f.iterdir(), 50)): return f.parent if part == 'train' else f
 
 def sample_submission(part: str='test', # train or test
                      ) -> str: # path, or `None`

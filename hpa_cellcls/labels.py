@@ -1,4 +1,4 @@
-"""After this page you can read any of the three kinds of label table, know what is in it, split it into fair folds, and plan how often each class is to be used.
+"""After this page you can read the three kinds of label tables, describe their content, make stratified validation folds, and weight the classes against their imbalance.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/labels.html.md"""
 
@@ -40,71 +40,79 @@ _class_of = {name.casefold(): i for i,name in enumerate(classes)}
 _class_of |= {name.casefold(): i for i,names in _merged.items() for name in names}
 _class_of |= {name.casefold(): None for name in _without_class}
 
-def class_index(name: str, # of 2021, of 2018 or of the atlas; upper and lower case do not matter
-               ) -> int|None: # 0 to 18, or `None` for a known name without a counterpart
-    "The class that a name of a location stands for."
+def class_index(name: str, # a location as in 2021, in 2018 or in the atlas; case does not matter
+               ) -> int|None: # class number, 0 to 18, or `None` for a location without a class
+    "The class number of a location."
     try: return _class_of[' '.join(name.split()).casefold()]
     except KeyError: raise UserError(f'{name!r}: is no known location{_like(name)}; the 19 classes are {", ".join(classes)}.') from None
 
 def _like(name):
-    "The known name that is most like it, if one is."
+    "A hint with the most similar known name, if there is one."
     known = [*classes, *[n for names in _merged.values() for n in names], *_without_class]
     near = difflib.get_close_matches(name, known, 1)
     return f' (did you mean {near[0]!r}?)' if near else ''
 
 # %% ../nbs/00d_labels.ipynb #64df9d51
-def parse_labels(text: str, # class numbers, as in `16|0`
-                 sep: str='|', # what stands between them (`None`: white space)
-                 n: int=len(classes), # how many classes there are
-                ) -> tuple: # sorted, each once
-    "Class numbers from text."
+def parse_labels(text: str, # class numbers, such as `16|0`
+                 sep: str='|', # separator (`None`: white space)
+                 n: int=len(classes), # number of classes
+                ) -> tuple: # class numbers, sorted, without repeats
+    "Read class numbers from text."
     labels = sorted({int(t) for t in text.split(sep) if t.strip()})
-    if bad := [c for c in labels if not 0 <= c < n]: raise ValueError(f'label {bad[0]} is not in 0..{n-1}')
+    bad = [c for c in labels if not 0 <= c < n]
+    if bad: raise ValueError(f'label {bad[0]} is not in 0..{n-1}')
     return tuple(labels)
 
 def join_labels(labels: tuple, # class numbers
-               ) -> str: # as in `0|16`
-    "Class numbers as text."
+               ) -> str: # such as `0|16`
+    "Write class numbers as text."
     return '|'.join(map(str, labels))
 
 # %% ../nbs/00d_labels.ipynb #02653839
-def _row_2021(row): return row['ID'], parse_labels(row['Label']), (), row.get('Antibody', '')
+def _row_2021(row):
+    "Id, classes, labels without a class, and sample of a row of 2021."
+    return row['ID'], parse_labels(row['Label']), (), row.get('Antibody', '')
 
 def _row_2018(row):
+    "The same for a row of 2018."
     names = [classes_2018[i] for i in parse_labels(row['Target'], sep=None, n=len(classes_2018))]
     return row['Id'], *_named(names), ''
 
 def _row_atlas(row):
+    "The same for a row of the atlas."
     antibody, image = row['Image'].rstrip('/').split('/')[-2:]
     return f'{antibody}_{image}', *_named(row['Label'].split(',')), antibody
 
 def _named(names):
-    "Classes of the names that have one, and the names that have none."
-    known = {n.strip(): class_index(n) for n in names if n.strip()}
-    return tuple(sorted({c for c in known.values() if c is not None})), tuple(n for n,c in known.items() if c is None)
+    "The classes of some names, and the names without a class."
+    known = {name.strip(): class_index(name) for name in names if name.strip()}
+    with_class = {c for c in known.values() if c is not None}
+    return tuple(sorted(with_class)), tuple(name for name, c in known.items() if c is None)
 
-_tables = {('ID', 'Label'): ('2021', _row_2021), ('Id', 'Target'): ('2018', _row_2018), ('Image', 'Label'): ('atlas', _row_atlas)}
+_tables = {('ID', 'Label'): ('2021', _row_2021),
+           ('Id', 'Target'): ('2018', _row_2018),
+           ('Image', 'Label'): ('atlas', _row_atlas)}
 
 # %% ../nbs/00d_labels.ipynb #ecd68244
-def read_labels(path: str|Path, # CSV of one of the three kinds
-               ) -> pd.DataFrame: # id, labels (as `0|16`), other (names without a class), sample, cell_line, source
-    "A table of labels, each field once, whichever kind it is."
+def read_labels(path: str|Path, # CSV file of one of the three kinds
+               ) -> pd.DataFrame: # id, labels (as `0|16`), other (labels without a class), sample, cell_line, source
+    "Read a table of labels of any kind; one row a field."
     rows = read_table(path, 'table of labels')
     source, reader = next((v for cols, v in _tables.items() if {*cols} <= {*rows.columns}), (None, None))
     if not reader: raise UserError(f'{path}: has the columns {", ".join(rows.columns)}; a table of labels has '
                                    + ' or '.join(', '.join(cols) for cols in _tables) + '.')
-    out = []
+    fields = []
     for line, row in enumerate(rows.to_dict('records'), 2):
         try: key, labels, other, sample = reader(row)
-        except (ValueError, UserError) as e: raise UserError(f'{path}, line {line}: {str(e).rstrip(".")}; mend the line.') from None
-        out.append(dict(id=key, labels=join_labels(labels), other=', '.join(other), sample=sample,
-                        cell_line=row.get('Cellline', ''), source=source))
-    return _each_once(pd.DataFrame(out, columns=[*label_columns]), path)
+        except (ValueError, UserError) as e: raise UserError(f'{path}, line {line}: {str(e).rstrip(".")}; correct the line.') from None
+        fields.append(dict(id=key, labels=join_labels(labels), other=', '.join(other), sample=sample,
+                           cell_line=row.get('Cellline', ''), source=source))
+    return _each_once(pd.DataFrame(fields, columns=[*label_columns]), path)
 
 label_columns = ('id', 'labels', 'other', 'sample', 'cell_line', 'source')
 
 def _each_once(table, path):
-    "Rows that repeat another are dropped; two rows that disagree on one field are an error."
+    "Drop repeated rows; two different rows of one field are an error."
     table = table.drop_duplicates(ignore_index=True)
     twice = table.id[table.id.duplicated()]
     if len(twice): raise UserError(f'{path}: {twice.iloc[0]} is there twice with different labels '
@@ -113,19 +121,19 @@ def _each_once(table, path):
 
 # %% ../nbs/00d_labels.ipynb #06f618b1
 def label_matrix(labels: pd.Series, # text such as `0|16`, empty where unknown
-                ) -> np.ndarray: # fields x 19, boolean
-    "Which field has which class."
-    out = np.zeros((len(labels), len(classes)), bool)
-    for i, text in enumerate(labels): out[i, list(parse_labels(text))] = True
-    return out
+                ) -> np.ndarray: # boolean, fields x 19
+    "Labels as a matrix: true where a field has a class."
+    matrix = np.zeros((len(labels), len(classes)), bool)
+    for i, text in enumerate(labels): matrix[i, list(parse_labels(text))] = True
+    return matrix
 
 # %% ../nbs/00d_labels.ipynb #2531127e
 def make_folds(labels: pd.Series, # text such as `0|16`
-               groups: np.ndarray=None, # fields with the same value stay together
-               n_folds: int=5, # how many folds
-               seed: int=0, # for the shuffling
-              ) -> np.ndarray: # 0 to n_folds - 1 for every field
-    "Multi-label stratified folds that keep groups together."
+               groups: np.ndarray=None, # group of each field; a group stays in one fold
+               n_folds: int=5, # number of folds
+               seed: int=0, # random seed
+              ) -> np.ndarray: # fold of each field, 0 to n_folds - 1
+    "Multi-label stratified folds for cross-validation."
     from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
     if n_folds < 2: raise UserError(f'{n_folds} folds are too few to train on some and validate on another; take 2 or more.')
     codes = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
@@ -138,25 +146,26 @@ def make_folds(labels: pd.Series, # text such as `0|16`
     return _even_out(fold, counts, n_folds)[codes]
 
 def _group_counts(matrix, codes):
-    "Per group: how many fields of each class, and, in a last column, how many fields at all."
-    out = np.zeros((codes.max() + 1, matrix.shape[1] + 1), int)
-    np.add.at(out, codes, np.c_[matrix, np.ones(len(matrix), bool)])
-    return out
+    "Number of fields of each class in each group; the last column has the number of all its fields."
+    counts = np.zeros((codes.max() + 1, matrix.shape[1] + 1), int)
+    np.add.at(counts, codes, np.c_[matrix, np.ones(len(matrix), bool)])
+    return counts
 
 # %% ../nbs/00d_labels.ipynb #ac0cbec5
 def fold_spread(fold: np.ndarray, # fold of every field or group
-                counts: np.ndarray, # fields or groups x classes: how many of each
-                n_folds: int, # how many folds
-                within: float=.02, # difference that is tolerated, as a share of a fold's fields of the class
-               ) -> tuple: # folds x classes counts, and by class the spread over what is tolerated
-    "How unequal the folds are: the largest difference, over 1 field or `within`, whichever is more."
+                counts: np.ndarray, # number of fields of each class: fields or groups x classes
+                n_folds: int, # number of folds
+                within: float=.02, # tolerated difference, as a fraction of a fold's fields of the class
+               ) -> tuple: # number of fields (folds x classes), and for each class its spread; up to 1 is tolerated
+    "Difference between the fullest and the emptiest fold of each class, divided by what is tolerated: at least 1 field."
     table = np.zeros((n_folds, counts.shape[1]), int)
     np.add.at(table, fold, counts)
     return table, np.ptp(table, 0) / np.maximum(1, within * counts.sum(0) / n_folds)
 
 def _even_out(fold, counts, n_folds, within=.005, rounds=1000):
-    "Move and swap groups until no class is spread more than tolerated."
-    weight, kinds = 1 / np.maximum(1, within*counts.sum(0)/n_folds)**2, np.unique(counts, axis=0, return_inverse=True)
+    "Move and swap groups until the spread of every class is tolerated."
+    weight = 1 / np.maximum(1, within*counts.sum(0)/n_folds)**2
+    kinds = np.unique(counts, axis=0, return_inverse=True)
     for _ in range(rounds):
         table, spread = fold_spread(fold, counts, n_folds, within)
         gain, move = 0, None
@@ -169,36 +178,39 @@ def _even_out(fold, counts, n_folds, within=.005, rounds=1000):
     return fold
 
 def _best_swap(fold, table, kinds, weight, full, empty):
-    "The move from one fold to another, or the swap between them, that lowers the imbalance most."
+    "The move from the full to the empty fold, or the swap between them, that reduces the imbalance most."
     shapes, code = kinds
-    mine, yours = (np.unique(code[fold == f], return_index=True) for f in (full, empty))
-    give, take = shapes[mine[0]], np.r_[np.zeros((1, shapes.shape[1]), int), shapes[yours[0]]]
-    flow = give[:, None] - take[None]
-    gap = table[full] - table[empty]
-    gain = 2 * ((flow * gap - flow**2) * weight).sum(2)
+    full_codes, full_rows = np.unique(code[fold == full], return_index=True)
+    empty_codes, empty_rows = np.unique(code[fold == empty], return_index=True)
+    moved = shapes[full_codes]
+    moved_back = np.r_[np.zeros((1, shapes.shape[1]), int), shapes[empty_codes]]
+    flow = moved[:, None] - moved_back[None]
+    excess = table[full] - table[empty]
+    gain = 2 * ((flow * excess - flow**2) * weight).sum(2)
     i, j = np.unravel_index(gain.argmax(), gain.shape)
     if gain[i, j] <= 1e-9: return 0, None
-    out = (fold == full).nonzero()[0][mine[1][i]]
-    back = [((fold == empty).nonzero()[0][yours[1][j-1]], full)] if j else []
-    return gain[i, j], [(out, empty), *back]
+    moves = [((fold == full).nonzero()[0][full_rows[i]], empty)]
+    if j: moves.append(((fold == empty).nonzero()[0][empty_rows[j - 1]], full))
+    return gain[i, j], moves
 
 # %% ../nbs/00d_labels.ipynb #edd230e0
 def labels_per_field(labels: pd.Series, # text such as `0|16`
                     ) -> pd.Series: # number of labels -> number of fields
-    "How many fields have one label, two, and so on."
+    "Number of fields with one label, with two, and so on."
     n = label_matrix(labels).sum(1)
     return pd.Series(np.bincount(n), name='fields').rename_axis('labels').loc[lambda s: s > 0]
 
 def class_table(labels: pd.Series, # text such as `0|16`
-               ) -> pd.DataFrame: # by class: name, fields, those with this label alone, share of all fields
-    "How often each class occurs, and how often alone."
+               ) -> pd.DataFrame: # one row a class: name, fields, fields with this label alone, share of all fields
+    "Frequency of each class."
     m = label_matrix(labels)
-    return pd.DataFrame(dict(name=classes, fields=m.sum(0), alone=m[m.sum(1) == 1].sum(0), share=m.mean(0).round(4)))
+    alone = m[m.sum(1) == 1].sum(0)
+    return pd.DataFrame(dict(name=classes, fields=m.sum(0), alone=alone, share=m.mean(0).round(4)))
 
 # %% ../nbs/00d_labels.ipynb #fb21fc14
 def co_occurrence(labels: pd.Series, # text such as `0|16`
                  ) -> pd.DataFrame: # 19 x 19; the diagonal counts fields with that label alone
-    "How many fields have both of two classes."
+    "Number of fields that have both of two classes."
     m = label_matrix(labels)
     both = m.T.astype(int) @ m
     np.fill_diagonal(both, m[m.sum(1) == 1].sum(0))
@@ -206,9 +218,9 @@ def co_occurrence(labels: pd.Series, # text such as `0|16`
 
 # %% ../nbs/00d_labels.ipynb #4b6eb3c5
 def plot_classes(labels: pd.Series, # text such as `0|16`
-                 title: str='', # above the picture
-                ): # a matplotlib figure
-    "Fields per class, and how many of them have no other label."
+                 title: str='', # title of the figure
+                ): # matplotlib figure
+    "Bar chart of the number of fields of each class, and of those with no other label."
     import matplotlib.pyplot as plt
     t = class_table(labels)
     fig, ax = plt.subplots(figsize=(8, 5))
@@ -225,9 +237,9 @@ def plot_classes(labels: pd.Series, # text such as `0|16`
 
 # %% ../nbs/00d_labels.ipynb #43de76c9
 def plot_co_occurrence(labels: pd.Series, # text such as `0|16`
-                       title: str='', # above the picture
-                      ): # a matplotlib figure
-    "For each class, the share of its fields that have another class too."
+                       title: str='', # title of the figure
+                      ): # matplotlib figure
+    "Matrix of the fraction of each class's fields (row) that also have another class (column)."
     import matplotlib.pyplot as plt
     both = co_occurrence(labels).values
     share = both / np.maximum(1, label_matrix(labels).sum(0))[:, None]
@@ -244,16 +256,17 @@ def plot_co_occurrence(labels: pd.Series, # text such as `0|16`
 
 # %% ../nbs/00d_labels.ipynb #3bc0f1cb
 def class_plan(labels: pd.Series, # text such as `0|16`
-               cap: int=None, # most fields of a class (twice the median of the classes)
-               floor: int=None, # fewest fields of a class (half the median)
-               least: float=.25, # a field counts at least so often
-               most: float=8, # a field counts at most so often
-              ) -> pd.DataFrame: # by class: fields, weight, and fields after weighting
-    "How much the fields of every class should count."
+               cap: int=None, # maximum number of fields of a class (default: twice the median of the classes)
+               floor: int=None, # minimum number of fields of a class (default: half the median)
+               least: float=.25, # minimum weight
+               most: float=8, # maximum weight
+              ) -> pd.DataFrame: # one row a class: name, fields, weight, and fields after weighting
+    "Class weights that reduce the imbalance of the classes."
     m = label_matrix(labels)
     n = m.sum(0)
     median = np.median(n[n > 0]) if n.any() else 0
-    cap, floor = cap or 2*median, floor or median/2
+    cap = cap or 2*median
+    floor = floor or median/2
     weight = np.clip(floor / np.maximum(n, 1), 1, most)
     for _ in range(20):
         after = (_largest(m, weight)[:, None] * m).sum(0)
@@ -262,19 +275,19 @@ def class_plan(labels: pd.Series, # text such as `0|16`
     return pd.DataFrame(dict(name=classes, fields=n, weight=weight.round(4), after=after.round().astype(int)))
 
 def _largest(matrix, weight):
-    "For every field the largest weight among its labels; 1 where there are none."
+    "The largest weight among the labels of each field; 1 for a field without labels."
     return np.where(matrix.any(1), (matrix * weight).max(1), 1)
 
 def field_weights(labels: pd.Series, # text such as `0|16`
-                  plan: pd.DataFrame, # from `class_plan`
-                 ) -> np.ndarray: # how often each field should count
-    "The plan, applied to fields."
+                  plan: pd.DataFrame, # class weights, as `class_plan` returns them
+                 ) -> np.ndarray: # weight of each field
+    "The weight of each field: the largest among its labels."
     return _largest(label_matrix(labels), plan.weight.values).round(4)
 
 # %% ../nbs/00d_labels.ipynb #37c038a9
-def plot_plan(plan: pd.DataFrame, # from `class_plan`
-             ): # a matplotlib figure
-    "Fields per class before and after weighting."
+def plot_plan(plan: pd.DataFrame, # class weights, as `class_plan` returns them
+             ): # matplotlib figure
+    "Number of fields of each class before and after weighting."
     import matplotlib.pyplot as plt
     fig, ax = plt.subplots(figsize=(8, 5))
     y = np.arange(len(plan))
@@ -291,10 +304,10 @@ def plot_plan(plan: pd.DataFrame, # from `class_plan`
     return fig
 
 # %% ../nbs/00d_labels.ipynb #59c16d93
-def repeats(weights: np.ndarray, # how often each field should count
-            ids: list, # their ids
-            seed: int=0, # another seed, another choice
-           ) -> np.ndarray: # whole numbers whose mean is the weight
-    "Round the weights to whole numbers, up or down by chance."
+def repeats(weights: np.ndarray, # weight of each field
+            ids: list, # ids of the fields
+            seed: int=0, # random seed
+           ) -> np.ndarray: # number of times that each field is used
+    "Round the weights to whole numbers, randomly up or down, so that their mean is kept."
     chance = np.array([crc32(f'{seed} {k}'.encode()) / 2**32 for k in ids])
     return (np.floor(weights) + (chance < weights % 1)).astype(int)

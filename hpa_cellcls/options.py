@@ -1,4 +1,4 @@
-"""After this page you can add an option to a command so that it is checked, explained and typed in the same way everywhere.
+"""After this page you can add an option to a command, and it is checked and documented like all others.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/options.html.md"""
 
@@ -21,69 +21,83 @@ from .stage import UserError
 
 # %% ../nbs/00f_options.ipynb #d7477c9e
 class Range:
-    "Numbers within bounds; NaN and infinity never are."
+    "A check for numbers within bounds; NaN and infinity are never allowed."
     def __init__(self,
-                 least: float=None, # smallest that is allowed
-                 most: float=None, # largest that is allowed
-                 above: float=None, # what is allowed is larger than this
-                 below: float=None, # what is allowed is smaller than this
-                ): self.least, self.most, self.above, self.below = least, most, above, below
-    def __call__(self,
-                 value: float, # to be checked
+                 least: float=None, # minimum
+                 most: float=None, # maximum
+                 above: float=None, # lower bound, itself not allowed
+                 below: float=None, # upper bound, itself not allowed
                 ):
-        ok = math.isfinite(value) and not (self.least is not None and value < self.least or self.most is not None and value > self.most
-                                           or self.above is not None and value <= self.above or self.below is not None and value >= self.below)
-        if not ok: raise ValueError(f'must be {self}')
+        self.least, self.most = least, most
+        self.above, self.below = above, below
+
+    def __call__(self,
+                 value: float, # value to check
+                ):
+        allowed = [math.isfinite(value),
+                   self.least is None or value >= self.least,
+                   self.most is None or value <= self.most,
+                   self.above is None or value > self.above,
+                   self.below is None or value < self.below]
+        if not all(allowed): raise ValueError(f'must be {self}')
+
     def __repr__(self):
         if self.least is not None and self.most is not None: return f'from {self.least:g} to {self.most:g}'
-        bounds = dict(least='at least', above='above', most='at most', below='below')
-        return ' and '.join(f'{word} {getattr(self, k):g}' for k, word in bounds.items() if getattr(self, k) is not None) or 'a finite number'
+        words = dict(least='at least', above='above', most='at most', below='below')
+        bounds = [f'{word} {getattr(self, name):g}' for name, word in words.items() if getattr(self, name) is not None]
+        return ' and '.join(bounds) or 'a finite number'
 
 # %% ../nbs/00f_options.ipynb #7dc11cfc
-def is_name(text: str, # of a model, of predictions
+def is_name(text: str, # name of a model or of predictions
            ):
-    "A name stands for a file or folder of ours, so it must not lead anywhere else."
+    "Check a name: it becomes a file or folder in the workspace, so it must not contain a path."
     if not re.fullmatch(r'[^\W_][\w.+@=-]*', text) or text.endswith('.') or len(text) > 120:
         raise ValueError('must be a name: letters, digits and -_+.@= after a first letter or digit, without folders')
 
-def seconds(text: str, # 11h, 90m, 45s, or nothing
-           ) -> float: # seconds; infinite for nothing
-    "A length of time."
+def seconds(text: str, # such as 11h, 90m or 45s, or empty
+           ) -> float: # seconds; infinite for an empty text
+    "Read a length of time."
+    if not text: return math.inf
     found = re.fullmatch(r'(\d+\.?\d*|\.\d+)\s*([hms]?)', text.strip())
-    if text and not found: raise ValueError('must be a length of time, such as 11h, 90m or 45s')
-    return float(found[1])*dict(h=3600, m=60, s=1)[found[2] or 's'] if text else math.inf
+    if not found: raise ValueError('must be a length of time, such as 11h, 90m or 45s')
+    return float(found[1])*dict(h=3600, m=60, s=1)[found[2] or 's']
 
-def is_place(text: str, # a folder or file
+def is_place(text: str, # path of a folder or file to write
             ):
-    "A path that will be written is named, and no file stands in its way."
+    "Check a path to write to: it is not empty, and none of its parents is a file."
     if not text.strip(): raise ValueError('must not be empty; write . for this folder')
     near = next(p for p in Path(text).absolute().parents if p.exists())
     if not near.is_dir(): raise ValueError(f'cannot be written, since {near.name} is a file')
 
 def is_threshold(text: str, # best, soft, ratio, or a number
                 ):
-    "How thresholds are found, or one for all classes."
+    "Check a choice of thresholds: a way to find them, or one threshold for all classes."
     if text in ('best', 'soft', 'ratio'): return
     try: Range(0, 1)(float(text))
     except ValueError: raise ValueError('is unknown; there are best, soft, ratio, and numbers from 0 to 1') from None
 
-def is_device(text: str, # cpu, cuda, cuda:1, mps, or nothing
+def is_device(text: str, # cpu, cuda, cuda:1, mps, or empty
              ):
-    "Whether it is there is another question; see `compute_device`."
+    "Check the name of a device; `compute_device` finds out whether this machine has it."
     if not re.fullmatch(r'(cpu|cuda(:\d+)?|mps|)', text): raise ValueError('must be cpu, cuda, cuda:1 or mps')
 
 # %% ../nbs/00f_options.ipynb #d44c6d2d
 class Several:
-    "Values separated by commas, all of one kind."
+    "A check for values separated by commas."
     def __init__(self,
-                 kind: type, # of each: int, float or str
-                 *checks, # of each
-                 words: tuple=(), # words that may stand instead of the whole
-                 once: bool=False, # no value may be there twice
-                 some: bool=False, # there must be at least one
-                ): self.kind, self.checks, self.words, self.once, self.some = kind, checks, words, once, some
+                 kind: type, # type of each value: int, float or str
+                 *checks, # checks for each value
+                 words: tuple=(), # words that are allowed instead of values
+                 once: bool=False, # refuse repeated values
+                 some: bool=False, # refuse an empty text
+                ):
+        self.kind, self.checks = kind, checks
+        self.words = words
+        self.once = once
+        self.some = some
+
     def __call__(self,
-                 text: str, # to be checked
+                 text: str, # text to check
                 ):
         if self.some and not text.strip(): raise ValueError('must name at least one value')
         if not text.strip() or text in self.words: return
@@ -92,18 +106,23 @@ class Several:
             if v == '': raise ValueError('has an empty value between its commas')
             for check in self.checks: check(v)
         if self.once and len({*values}) < len(values): raise ValueError('has a value twice')
+
     def __repr__(self):
         kind = dict(int='whole numbers', float='numbers').get(self.kind.__name__, 'values')
-        more = ''.join(f', each {c!r}' for c in self.checks if isinstance(c, Range))
-        return f'{kind} separated by commas{more}' + ''.join(f', or {w}' for w in self.words)
+        ranges = [f'each {c!r}' for c in self.checks if isinstance(c, Range)]
+        words = [f'or {w}' for w in self.words]
+        return ', '.join([f'{kind} separated by commas', *ranges, *words])
 
+# %% ../nbs/00f_options.ipynb #85ce3ed4
 def _number(value, kind):
-    "Text or a number as a number of this kind; text as it is."
+    "Convert text or a number to int or float; with kind str nothing is converted."
     if kind is str: return value
-    if isinstance(value, (bool, complex)): raise ValueError(f'must be {_kinds[kind]}')
+    wrong = ValueError(f'must be {_kinds[kind]}')
+    if isinstance(value, (bool, complex)): raise wrong
     try: number = kind(value)
-    except (ValueError, TypeError, OverflowError): raise ValueError(f'must be {_kinds[kind]}') from None
-    if not isinstance(value, str) and number != value and value == value: raise ValueError(f'must be {_kinds[kind]}')
+    except (ValueError, TypeError, OverflowError): raise wrong from None
+    is_nan = value != value
+    if not isinstance(value, str) and not is_nan and number != value: raise wrong
     return number
 
 _kinds = {int: 'a whole number', float: 'a number', bool: 'True or False', str: 'text'}
@@ -127,9 +146,9 @@ Fraction = Annotated[float, Range(above=0, most=1)]
 Log = Literal['', 'tensorboard', 'wandb']
 
 # %% ../nbs/00f_options.ipynb #9dbbb04f
-def declared(annotation, # of a parameter
-            ) -> tuple: # kind (`None` if nothing is checked), choices, checks
-    "What a parameter's annotation allows."
+def declared(annotation, # annotation of a parameter
+            ) -> tuple: # type (`None` if nothing is checked), choices, checks
+    "What the annotation of a parameter allows."
     if typing.get_origin(annotation) is Annotated:
         kind, choices, checks = declared(annotation.__origin__)
         return kind, choices, (*checks, *annotation.__metadata__)
@@ -138,22 +157,23 @@ def declared(annotation, # of a parameter
         return type(choices[0]), choices, ()
     return annotation if annotation in _kinds else None, (), ()
 
-def allowed(annotation, # of a parameter
-           ) -> str: # such as `at least 1`; nothing if anything of its kind is
-    "What is allowed, in words, for help and documentation."
+def allowed(annotation, # annotation of a parameter
+           ) -> str: # such as `at least 1`; empty if every value of the type is allowed
+    "What a parameter allows, in words, for the help and the website."
     _, choices, checks = declared(annotation)
     if choices: return ', '.join(str(c) or '(nothing)' for c in choices)
     return ', '.join(repr(c) for c in checks if isinstance(c, (Range, Several)))
 
 # %% ../nbs/00f_options.ipynb #01a36de8
-def checked(name: str, # of the parameter
-            annotation, # of the parameter
-            value, # given
-            default=inspect.Parameter.empty, # of the parameter, which is always allowed
-           ): # the value, as its kind
-    "One value, if it is allowed; else a sentence that names the option."
+def checked(name: str, # name of the parameter
+            annotation, # annotation of the parameter
+            value, # given value
+            default=inspect.Parameter.empty, # default of the parameter, which is always allowed
+           ): # the value, converted to the declared type
+    "Convert and check one value; a `UserError` names the option."
     kind, choices, checks = declared(annotation)
-    if kind is None or callable(value) or type(value) is type(default) and value == default: return value
+    is_default = type(value) is type(default) and value == default
+    if kind is None or callable(value) or is_default: return value
     given = '(empty)' if isinstance(value, str) and not value else value
     try:
         value = _as_kind(value, kind)
@@ -164,13 +184,13 @@ def checked(name: str, # of the parameter
         raise UserError(f'{option_name(name)} {given}: {e}.') from None
     return value
 
-def option_name(parameter: str, # as Python has it
-               ) -> str: # as it is typed
-    "How a parameter is called at the command line."
+def option_name(parameter: str, # name of a parameter in Python
+               ) -> str: # name on the command line
+    "The name of an option, such as `--fields-per-shard`."
     return f'--{parameter.replace("_", "-")}'
 
 def _as_kind(value, kind):
-    "A value as text, number or truth."
+    "Convert a value to str, int, float or bool."
     if isinstance(value, Path): value = str(value)
     if kind is bool and value in (True, False): return bool(value)
     if kind is str and isinstance(value, (str, int, float)) and not isinstance(value, bool): return str(value)
@@ -178,20 +198,23 @@ def _as_kind(value, kind):
     raise ValueError(f'must be {_kinds[kind]}')
 
 # %% ../nbs/00f_options.ipynb #1f4e6556
-def command(function: callable, # whose annotations say what is allowed
-           ) -> callable: # the same, which checks what it is given
-    "A function that refuses what it does not allow."
+def command(function: callable, # function whose annotations declare what is allowed
+           ) -> callable: # the same function, which checks its arguments
+    "Decorator: check all arguments of a function before it runs."
     signature = inspect.signature(function)
     @wraps(function)
     def run(*args, **kwargs):
         given = signature.bind(*args, **kwargs).arguments
-        known = signature.parameters
-        return function(**{k: checked(k, known[k].annotation, v, known[k].default) for k, v in given.items()})
+        return function(**_checked_all(signature.parameters, given))
     return run
+
+def _checked_all(parameters, given):
+    "All given values of a command, converted and checked."
+    return {k: checked(k, parameters[k].annotation, value, parameters[k].default) for k, value in given.items()}
 
 def defaults_of(function: callable, # a command
                ) -> dict: # name -> default
-    "The defaults of a command's options, as `Record` wants them for options that older records lack."
+    "The defaults of a command's options; `Record` uses them for options that older records lack."
     return {k: p.default for k, p in inspect.signature(function).parameters.items() if p.default is not p.empty}
 
 # %% ../nbs/00f_options.ipynb #6f6f7b26
@@ -221,61 +244,72 @@ def comments_of(function: callable, # a command
 
 # %% ../nbs/00f_options.ipynb #d682bf85
 class _Parser(argparse.ArgumentParser):
-    "A parser whose complaints are sentences of ours."
+    "A parser that raises a `UserError` instead of ending the program."
     def error(self, message):
         found = re.search(r'unrecognized arguments: (-\S+)', message)
         near = difflib.get_close_matches(found[1], self._option_string_actions, 1) if found else []
-        raise UserError(f'{self.prog.removeprefix("hpa_cellcls ")}: {message}{f" (did you mean {near[0]}?)" if near else ""}; '
-                        f'`{self.prog} --help` lists the options.')
+        hint = f' (did you mean {near[0]}?)' if near else ''
+        raise UserError(f'{self.prog.removeprefix("hpa_cellcls ")}: {message}{hint}; `{self.prog} --help` lists the options.')
 
 class _Once(argparse.Action):
-    "A value, which may be given once."
+    "An option with a value; giving it twice is an error."
     def __call__(self, parser, namespace, value, option=None):
         if self.dest in namespace: raise UserError(f'{option_name(self.dest)}: is given twice; once is enough.')
         setattr(namespace, self.dest, value)
 
 class _Switch(argparse.BooleanOptionalAction):
-    "--name or --no-name, which may be given once."
+    "An option `--name` or `--no-name`; giving it twice is an error."
     def __call__(self, parser, namespace, value, option=None):
         if self.dest in namespace: raise UserError(f'{option_name(self.dest)}: is given twice; once is enough.')
         super().__call__(parser, namespace, value, option.replace('_', '-'))
 
 # %% ../nbs/00f_options.ipynb #7a5c620e
 def parser_of(function: callable, # a command
-              name: str, # how it is called
-             ) -> argparse.ArgumentParser: # gives only what was typed
-    "The parser of a command, made from its signature."
+              name: str, # name of the program and the command
+             ) -> argparse.ArgumentParser: # parser that returns only the options that were typed
+    "Make the parser of a command from its signature."
     known = inspect.signature(function).parameters
     places = [k.upper() for k, p in known.items() if p.default is p.empty]
     parser = _Parser(name, ' '.join([name, *places, '[options]']), inspect.getdoc(function), allow_abbrev=False,
                      argument_default=argparse.SUPPRESS, formatter_class=argparse.RawDescriptionHelpFormatter)
-    about = comments_of(function)
-    for k, p in known.items():
-        text, kind = _explained(p, about.get(k) or '').replace('%', '%%'), declared(p.annotation)[0]
-        if p.default is p.empty: parser.add_argument(k, nargs='?', action=_Once, help=text, metavar=k.upper())
-        given = dict(dest=k, help=argparse.SUPPRESS if p.default is p.empty else text)
-        if kind is bool: option = parser.add_argument(option_name(k), action=_Switch, **given)
-        else: option = parser.add_argument(option_name(k), action=_Once, metavar=_metavar(p), **given)
-        for typed in option.option_strings: parser._option_string_actions.setdefault('--' + typed[2:].replace('-', '_'), option)
+    comments = comments_of(function)
+    for k, p in known.items(): _add_option(parser, k, p, _help_text(p, comments.get(k) or ''))
     return parser
 
+def _add_option(parser, name, p, text):
+    "Add one parameter: as an option, and as a positional argument too if it has no default."
+    text = text.replace('%', '%%')
+    required = p.default is p.empty
+    if required: parser.add_argument(name, nargs='?', action=_Once, help=text, metavar=name.upper())
+    settings = dict(dest=name, help=argparse.SUPPRESS if required else text)
+    if declared(p.annotation)[0] is bool: option = parser.add_argument(option_name(name), action=_Switch, **settings)
+    else: option = parser.add_argument(option_name(name), action=_Once, metavar=_metavar(p), **settings)
+    for spelling in option.option_strings:
+        parser._option_string_actions.setdefault('--' + spelling[2:].replace('-', '_'), option)
+
 def _metavar(p):
+    "What the help shows in place of a value."
     kind, choices, _ = declared(p.annotation)
-    return '{' + ','.join(map(str, choices)) + '}' if choices else dict(int='N', float='X').get(getattr(kind, '__name__', ''), 'TEXT')
+    if choices: return '{' + ','.join(map(str, choices)) + '}'
+    return {int: 'N', float: 'X'}.get(kind, 'TEXT')
 
-def _explained(p, text):
-    "What an option is, what is allowed, and what it is if nothing is said."
-    within = '' if declared(p.annotation)[1] else allowed(p.annotation)
-    default = '' if p.default is p.empty or p.default in (None, '') else f'default {p.default}'
-    more = '; '.join(filter(None, (within, default)))
-    return f'{text} ({more})' if more else text
+def _help_text(p, text):
+    "The comment of a parameter, then what is allowed and the default in brackets."
+    choices = declared(p.annotation)[1]
+    notes = []
+    if not choices and allowed(p.annotation): notes.append(allowed(p.annotation))
+    if p.default is not p.empty and p.default not in (None, ''): notes.append(f'default {p.default}')
+    return f'{text} ({"; ".join(notes)})' if notes else text
 
+# %% ../nbs/00f_options.ipynb #52c247cd
 def typed(function: callable, # a command
-          name: str, # how it is called
-          args: list, # what was typed after its name
+          name: str, # name of the program and the command
+          args: list, # words that were typed after the name
          ) -> dict: # parameter -> value
-    "What was typed for a command, checked; `--help` prints the options and ends."
-    given, known = vars(parser_of(function, name).parse_intermixed_args(args)), inspect.signature(function).parameters
-    if lacks := [k for k, p in known.items() if p.default is p.empty and k not in given]:
-        raise UserError(f'{name.removeprefix("hpa_cellcls ")}: {", ".join(k.upper() for k in lacks)} must be given; `{name} --help` lists the options.')
-    return {k: checked(k, known[k].annotation, v, known[k].default) for k, v in given.items()}
+    "Parse and check what was typed for a command; `--help` prints the options and exits."
+    parameters = inspect.signature(function).parameters
+    given = vars(parser_of(function, name).parse_intermixed_args(args))
+    missing = [k.upper() for k, p in parameters.items() if p.default is p.empty and k not in given]
+    if missing:
+        raise UserError(f'{name.removeprefix("hpa_cellcls ")}: {", ".join(missing)} must be given; `{name} --help` lists the options.')
+    return _checked_all(parameters, given)

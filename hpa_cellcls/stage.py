@@ -1,4 +1,4 @@
-"""After this page you can write a stage that survives crashes, goes on where it stopped, and names the fields it could not do.
+"""After this page you can write a stage that survives crashes, resumes where it stopped, and names the fields that failed.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/stage.html.md"""
 
@@ -7,13 +7,14 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/stage.html.md"""
 # %% auto #0
 __all__ = ['UserError', 'existing', 'whole_file', 'write_bytes', 'write_text', 'write_table', 'read_table', 'read_json',
            'read_parquet', 'sweep', 'Record', 'digest', 'fingerprint', 'damage', 'as_recorded', 'stamp', 'content',
-           'Inputs', 'about_disk', 'Outcome', 'bar_of', 'run_stage', 'check']
+           'Inputs', 'run_one', 'about_disk', 'Outcome', 'prepare_one', 'bar_of', 'with_progress', 'write_failures',
+           'run_stage', 'check']
 
 # %% ../nbs/00c_stage.ipynb #aae80eb7
-import errno, json, os, re, sys, tempfile, traceback
+import csv, errno, json, os, re, sys, tempfile, traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from time import time
 from zlib import crc32
@@ -25,13 +26,13 @@ from filelock import FileLock, Timeout
 
 # %% ../nbs/00c_stage.ipynb #dba138fb
 class UserError(Exception):
-    "Something the user can mend, in one sentence that names the file, what is wrong and what to do."
+    "An error that the user can fix: one sentence that names the file, what is wrong and what to do."
 
 # %% ../nbs/00c_stage.ipynb #69d622cb
-def existing(path: str|Path, # file or folder that must be there
-             what: str='file', # what it should be, for the message
+def existing(path: str|Path, # file or folder that must exist
+             what: str='file', # what it should be, for the error message
             ) -> Path: # the same path
-    "`path` if it is there, else a `UserError` that says how far the path does lead."
+    "Return `path` if it exists, else raise a `UserError` that names its last folder that does."
     path = Path(path)
     if path.exists(): return path
     near = next((p for p in path.parents if p.exists()), Path('.'))
@@ -39,17 +40,18 @@ def existing(path: str|Path, # file or folder that must be there
 
 # %% ../nbs/00c_stage.ipynb #7785c509
 @contextmanager
-def whole_file(path: str|Path, # where the file shall stand
-               mode: str='wb', # wb, or w for text, which is UTF-8 with the line ends that are given
+def whole_file(path: str|Path, # file to write
+               mode: str='wb', # 'wb' for bytes, 'w' for text: UTF-8, line ends are not translated
               ): # the open file
-    "A file to write into, which gets its name only when it is complete."
+    "Context manager: a file to write into, which gets its name only when it is complete."
     path = Path(path)
     if path.is_dir(): raise UserError(f'{path}: is a folder, where a file is to be written; give another name, or move it away.')
+    text = {} if 'b' in mode else dict(encoding='utf-8', newline='')
     path.parent.mkdir(parents=True, exist_ok=True)
     try: fd, temp = tempfile.mkstemp(prefix=f'.{path.name}.', suffix=_unfinished, dir=path.parent)
     except OSError as e: raise OSError(e.errno, e.strerror, str(path)) from None
     try:
-        with os.fdopen(fd, mode, **{} if 'b' in mode else dict(encoding='utf-8', newline='')) as f:
+        with os.fdopen(fd, mode, **text) as f:
             yield f
             f.flush()
             os.fsync(f.fileno())
@@ -61,7 +63,7 @@ def whole_file(path: str|Path, # where the file shall stand
     _sync_folder(path.parent)
 
 def _sync_folder(folder):
-    "Force the new name itself to the disk, where the system can."
+    "Flush the new name to the disk too, on systems that can."
     if os.name != 'posix': return
     fd = os.open(folder, os.O_RDONLY)
     try: os.fsync(fd)
@@ -72,61 +74,77 @@ os.umask(_umask)
 _unfinished = '.hpa_cellcls.tmp'
 
 # %% ../nbs/00c_stage.ipynb #ede26c7f
-def write_bytes(path: str|Path, # where the file shall stand
+def write_bytes(path: str|Path, # file to write
                 data: bytes, # its content
                ) -> Path: # the same path
-    "Write a file so that it is complete or absent, whatever happens meanwhile."
+    "Write a file that is complete or absent, even if the process is killed."
     with whole_file(path) as f: f.write(data)
     return Path(path)
 
-def write_text(path: str|Path, # where the file shall stand
+def write_text(path: str|Path, # file to write
                text: str, # its content
               ) -> Path: # the same path
-    "`write_bytes` for text, as UTF-8."
+    "Write text as UTF-8, to a file that is complete or absent."
     return write_bytes(path, text.encode())
 
-def write_table(path: str|Path, # where the CSV file shall stand
-                table: pd.DataFrame, # its rows
+def write_table(path: str|Path, # CSV file to write
+                table: pd.DataFrame, # its rows; the index is not written
                ) -> Path: # the same path
-    "`write_bytes` for a table, as CSV without an index."
+    "Write a table as CSV, to a file that is complete or absent."
     return write_text(path, table.to_csv(index=False, lineterminator='\n'))
 
 # %% ../nbs/00c_stage.ipynb #1fe40188
-def read_table(path: str|Path, # CSV
-               what: str='table', # what it should be, for the message
-               columns: tuple=(), # that it must have
-               **numbers # columns with numbers, and their kind: int or float (empty is NaN)
-              ) -> pd.DataFrame: # everything else as text, empty where nothing is written
-    "A table as it was written."
+def read_table(path: str|Path, # CSV file
+               what: str='table', # what it should be, for the error message
+               columns: tuple=(), # columns that it must have
+               **numbers # type of each column of numbers: int or float (an empty value is NaN)
+              ) -> pd.DataFrame: # all other columns as text; an empty value is an empty text
+    "Read a CSV file; every column is text, unless it is named as a column of numbers."
     path = existing(path, what)
     try: table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (ValueError, OSError) as e:
         raise UserError(f'{path}: cannot be read as CSV ({str(e).splitlines()[0]}); save it again as CSV.') from None
-    if len(short := table.index[table.isna().any(axis=1)]):
-        raise UserError(f'{path}, line {short[0] + 2}: has fewer values than there are columns; the file was cut off, so fetch it or make it again.')
-    if lacks := [c for c in (*columns, *numbers) if c not in table]:
-        raise UserError(f'{path}: is no {what}; it has no column {lacks[0]} (but {", ".join(map(str, table.columns[:6]))}).')
+    _check_table(path, table, what, (*columns, *numbers))
     for column, kind in numbers.items():
         try: table[column] = pd.to_numeric(table[column].where(table[column] != '')).astype(kind)
-        except ValueError as e: raise UserError(f'{path}: column {column} does not hold numbers ({e}); mend it, or make the table again.') from None
+        except ValueError as e:
+            raise UserError(f'{path}: column {column} does not hold numbers ({e}); correct it, or make the table again.') from None
     return table
 
-def read_json(path: str|Path, # JSON
-              what: str='file', # what it should be, for the message
-              keys: tuple=(), # that it must have
+def _check_table(path, table, what, columns):
+    "Refuse a table with lines that are cut off or without these columns."
+    short = _short_line(path)
+    if short:
+        raise UserError(f'{path}, line {short}: has fewer values than there are columns; '
+                        'the file was cut off, so fetch it or make it again.')
+    missing = [c for c in columns if c not in table]
+    if missing:
+        raise UserError(f'{path}: is no {what}; it has no column {missing[0]} (but {", ".join(map(str, table.columns[:6]))}).')
+
+def _short_line(path):
+    "Number of the first line of a CSV file with fewer values than its header, or `None`."
+    with path.open(newline='', encoding='utf-8') as file:
+        rows = csv.reader(file)
+        width = len(next(rows))
+        return next((rows.line_num for row in rows if 0 < len(row) < width), None)
+
+# %% ../nbs/00c_stage.ipynb #f3a219f8
+def read_json(path: str|Path, # JSON file
+              what: str='file', # what it should be, for the error message
+              keys: tuple=(), # keys that it must have
              ) -> dict: # its content
-    "A JSON file with these keys."
+    "Read a JSON file that holds a dictionary."
     path = existing(path, what)
     try: found = json.loads(path.read_text(encoding='utf-8'))
     except (ValueError, OSError): found = None
     if isinstance(found, dict) and {*keys} <= {*found}: return found
     raise UserError(f'{path}: is damaged, or no {what}; copy it again, or make it anew.')
 
-def read_parquet(path: str|Path, # Parquet
-                 what: str='table', # what it should be, for the message
-                 columns: tuple=(), # that it must have
+def read_parquet(path: str|Path, # Parquet file
+                 what: str='table', # what it should be, for the error message
+                 columns: tuple=(), # columns that it must have
                 ) -> pd.DataFrame: # its rows
-    "A Parquet file with these columns."
+    "Read a table from a Parquet file."
     path = existing(path, what)
     try: found = pd.read_parquet(path) if path.is_file() else pd.DataFrame()
     except (ValueError, OSError): found = pd.DataFrame()
@@ -134,43 +152,49 @@ def read_parquet(path: str|Path, # Parquet
     raise UserError(f'{path}: is damaged, or no {what}; copy it again, or make it anew.')
 
 # %% ../nbs/00c_stage.ipynb #474bc1a8
-def sweep(*folders: str|Path, # where to look; not below them
-          age: float=3600, # seconds for which a temporary file is left alone
-         ) -> int: # how many were removed
-    "Remove what killed processes left under temporary names of ours."
-    old = [f for folder in folders for f in Path(folder).glob(f'.*{_unfinished}') if time() - f.stat().st_mtime > age]
+def sweep(*folders: str|Path, # folders to look into; not their subfolders
+          age: float=3600, # minimum age of a file in seconds
+         ) -> int: # number of files removed
+    "Remove temporary files that killed processes have left."
+    found = [f for folder in folders for f in Path(folder).glob(f'.*{_unfinished}')]
+    old = [f for f in found if time() - f.stat().st_mtime > age]
     for f in old: f.unlink(missing_ok=True)
     return len(old)
 
 # %% ../nbs/00c_stage.ipynb #6950d7bf
 class Record:
-    "What a stage has finished in `folder`, and with which parameters."
+    "The parameters of a stage, and the fields that it has finished in `folder`."
     def __init__(self,
-                 folder: str|Path, # the stage's output folder
+                 folder: str|Path, # output folder of the stage
                  stage: str, # name of the stage
-                 params: dict=None, # its parameters; `None` reads what is recorded
-                 defaults: dict=(), # of parameters that older records may lack
-                 output: str|Path='', # file that must not be there unless this record made it
+                 params: dict=None, # its parameters; `None`: those that are recorded
+                 defaults: dict=(), # values of parameters that older records may lack
+                 output: str|Path='', # file that must not exist unless this stage has made it
                 ):
-        self.folder, self.stage, self.defaults, self.output = Path(folder), stage, dict(defaults), output
-        self.file, self.journal = self.folder/f'{stage}.json', self.folder/f'{stage}.done.jsonl'
+        self.folder = Path(folder)
+        self.stage = stage
+        self.defaults = dict(defaults)
+        self.output = output
+        self.file = self.folder/f'{stage}.json'
+        self.journal = self.folder/f'{stage}.done.jsonl'
         known = self.known()
         self.params = known if params is None else json.loads(json.dumps(params))
         if params is not None: self.allow(known)
 
-    def known(self) -> dict: # parameters, or `None`
-        "What is recorded so far."
+    def known(self) -> dict: # recorded parameters, or `None`
+        "The parameters in the record file."
         if not self.file.exists(): return None
         about = _json(self.file)
         if about.get('format', 0) > _format:
-            raise UserError(f'{self.file}: was written by a later version of hpa_cellcls (format {about["format"]}, this one knows {_format}); update it.')
+            raise UserError(f'{self.file}: was written by a later version of hpa_cellcls (format {about["format"]}, '
+                            f'this one knows {_format}); update it.')
         if isinstance(about.get('params'), dict): return about['params']
         raise UserError(f'{self.file}: is damaged; copy it again, or delete the folder {self.folder} and run `{self.stage}` again.')
 
 _format = 1
 
 def _json(path):
-    "What a JSON file holds, or an empty dictionary when it cannot be read as one."
+    "The dictionary in a JSON file; an empty one if it cannot be read."
     try: found = json.loads(path.read_text(encoding='utf-8'))
     except (ValueError, OSError): return {}
     return found if isinstance(found, dict) else {}
@@ -179,11 +203,11 @@ def _json(path):
 @patch
 def add(self: Record,
         key: str, # id of the field that is finished
-        result: dict, # small things to remember of it
-        files: dict=None, # the files that belong to it, as `fingerprint` gives them
-        inputs: dict=None, # what it was made of, as `Inputs.entry` gives it
+        result: dict, # what the stage returns for it; small, it is stored as JSON
+        files: dict=None, # its output files, as `fingerprint` returns them
+        inputs: dict=None, # its input files, as `Inputs.entry` returns them
        ):
-    "Note that `key` is finished; its files must be on the disk already."
+    "Record a finished field; its files must be on the disk already."
     line = json.dumps(dict(id=key, result=result, files=files or {}, **inputs or {})) + '\n'
     with open(self.journal, 'ab+') as f:
         if f.tell() and not _ends_line(f): line = '\n' + line
@@ -192,31 +216,28 @@ def add(self: Record,
         os.fsync(f.fileno())
 
 def _ends_line(f):
+    "True for an open file whose last byte is a line end."
     f.seek(-1, os.SEEK_END)
     return f.read(1) == b'\n'
 
 @patch
-def entries(self: Record) -> dict: # id -> its line: id, result, files, and what it was made of
-    "Every finished field; of two lines on one id the later counts, and a line cut off by a crash does not."
-    out = {}
-    for line in self.journal.read_bytes().split(b'\n') if self.journal.exists() else []:
+def entries(self: Record) -> dict: # id -> its last entry: id, result, files and inputs
+    "All finished fields; lines that were cut off by a crash are ignored."
+    found = {}
+    lines = self.journal.read_bytes().split(b'\n') if self.journal.exists() else []
+    for line in lines:
         try: entry = json.loads(line)
         except ValueError: continue
-        if isinstance(entry, dict) and {'id', 'result', 'files'} <= {*entry}: out[entry['id']] = entry
-    return out
+        if isinstance(entry, dict) and {'id', 'result', 'files'} <= {*entry}: found[entry['id']] = entry
+    return found
 
 # %% ../nbs/00c_stage.ipynb #c225a462
 @patch
 def allow(self: Record,
-          known: dict, # what is recorded: parameters, or `None`
+          known: dict, # recorded parameters, or `None`
          ):
-    "Refuse to mix: parameters that differ, the folder of another stage, a file that no record knows."
-    if not self.begun():
-        if other := self.others():
-            raise UserError(f'{self.folder}: holds what `{other[0]}` made; give another name or folder to `{self.stage}`.')
-        if known is None and self.output and Path(self.output).exists():
-            raise UserError(f'{self.output}: is there, but was not made by `{self.stage}`; give another name, or move it away.')
-        return
+    "Raise a `UserError` if the folder holds other output: of other parameters, of another stage, or unknown."
+    if not self.begun(): return self._allow_first(known)
     if known is None:
         raise UserError(f'{self.file}: is missing beside {self.journal.name}; copy it again, or delete the folder {self.folder}.')
     before = {k: v for k,v in self.defaults.items() if k in self.params} | known
@@ -227,23 +248,32 @@ def allow(self: Record,
                     'use the same parameters, give another name or folder, or delete this one.')
 
 @patch
-def begun(self: Record) -> bool: # is there anything to lose?
-    "Whether anything was finished under this record, be it an epoch of a training."
+def _allow_first(self: Record, known):
+    "The check for a stage that has finished nothing here."
+    others = self.others()
+    if others: raise UserError(f'{self.folder}: holds what `{others[0]}` made; give another name or folder to `{self.stage}`.')
+    if known is None and self.output and Path(self.output).exists():
+        raise UserError(f'{self.output}: is there, but was not made by `{self.stage}`; give another name, or move it away.')
+
+@patch
+def begun(self: Record) -> bool: # `True` if a field or an epoch of a training was finished
+    "True if the folder holds finished work of this stage."
     return bool(self.entries()) or (self.folder/'state.pt').exists()
 
 @patch
 def others(self: Record) -> list: # names of stages
-    "Other stages that have finished something in the same folder."
-    found = [f.stem for f in sorted(self.folder.glob('*.json')) if f != self.file and 'params' in _json(f) and 'stage' in _json(f)]
-    return [stage for stage in found if Record(self.folder, stage).begun()]
+    "Other stages that have finished work in the same folder."
+    files = [f for f in sorted(self.folder.glob('*.json')) if f != self.file]
+    stages = [f.stem for f in files if {'params', 'stage'} <= {*_json(f)}]
+    return [stage for stage in stages if Record(self.folder, stage).begun()]
 
 # %% ../nbs/00c_stage.ipynb #f1f51ceb
 @patch
 @contextmanager
 def held(self: Record,
-         writer: bool=True, # `False` for a process that only reads along
+         writer: bool=True, # `False`: without a lock, for a process that only reads
         ):
-    "While this is held, no other process works under the same record."
+    "Context manager: lock the folder, so that no other process works in it."
     if not writer:
         yield self
         return
@@ -252,8 +282,8 @@ def held(self: Record,
         with FileLock(self.folder/'.lock', timeout=0):
             known = self.known()
             self.allow(known)
-            about = dict(stage=self.stage, format=_format, params=self.params)
-            if known != self.params: write_text(self.file, json.dumps(about, indent=1) + '\n')
+            content = dict(stage=self.stage, format=_format, params=self.params)
+            if known != self.params: write_text(self.file, json.dumps(content, indent=1) + '\n')
             yield self
     except Timeout:
         raise UserError(f'{self.folder}: another run is at work there; wait until it ends, or give another name or folder.') from None
@@ -261,56 +291,58 @@ def held(self: Record,
 # %% ../nbs/00c_stage.ipynb #a06e621b
 def digest(path: str|Path, # a file
           ) -> str: # hexadecimal
-    "SHA-256 of a file, read in pieces."
-    h = sha256()
-    with open(path, 'rb') as f:
-        while piece := f.read(2**22): h.update(piece)
-    return h.hexdigest()
+    "SHA-256 of a file."
+    with open(path, 'rb') as f: return file_digest(f, 'sha256').hexdigest()
 
-def fingerprint(files: list, # paths of finished files
-                folder: str|Path, # what their names are relative to
-               ) -> dict: # name -> [size, SHA-256]
+def fingerprint(files: list, # paths of complete files
+                folder: str|Path, # folder that the names are relative to
+               ) -> dict: # name -> [size in bytes, SHA-256]
     "Size and SHA-256 of files, by name relative to `folder`."
-    return {Path(os.path.relpath(f, folder)).as_posix(): [Path(f).stat().st_size, digest(f)] for f in files}
+    return {_relative_name(f, folder): [Path(f).stat().st_size, digest(f)] for f in files}
+
+def _relative_name(path, folder): return Path(os.path.relpath(path, folder)).as_posix()
 
 def damage(path: str|Path, # a file
-           size: int, # bytes it should have
-           sum256: str, # SHA-256 it should have
-           deep: bool=True, # compare the sum too, not only the size
-          ) -> str: # what is wrong, or empty
-    "What has happened to a file since its fingerprint was taken."
+           size: int, # expected size in bytes
+           sha: str, # expected SHA-256
+           deep: bool=True, # `False`: compare the size only
+          ) -> str: # what is wrong, or an empty text
+    "Compare a file with its recorded size and SHA-256."
     path = Path(path)
     if not path.exists(): return f'{path}: is missing'
     if path.stat().st_size != size: return f'{path}: has {path.stat().st_size} bytes instead of {size}'
-    return f'{path}: its content has changed since it was written' if deep and digest(path) != sum256 else ''
+    if deep and digest(path) != sha: return f'{path}: its content has changed since it was written'
+    return ''
 
 @patch
 def damaged(self: Record,
-            deep: bool=False, # compare checksums too, not only sizes
+            deep: bool=False, # compare SHA-256 too, not only sizes
            ) -> dict: # id -> what is wrong
-    "Finished fields whose files are no longer what they were."
-    out = {}
+    "Finished fields with files that are missing or have changed."
+    found = {}
     for key, entry in self.entries().items():
-        for name, (size, sum256) in entry['files'].items():
-            if bad := damage(self.folder/name, size, sum256, deep): out.setdefault(key, bad)
-    return out
+        for name, (size, sha) in entry['files'].items():
+            wrong = damage(self.folder/name, size, sha, deep)
+            if wrong: found.setdefault(key, wrong)
+    return found
 
 # %% ../nbs/00c_stage.ipynb #c69635d6
-def as_recorded(path: str|Path, # file that a command made
-                what: str='file', # what it should be, for the message
+def as_recorded(path: str|Path, # file that a stage has written
+                what: str='file', # what it should be, for the error message
                ) -> Path: # the same path
-    "A file, if it is still what was written: the records in its folder know its checksum."
+    "Return `path`; a `UserError` if the file differs from the checksum in the records of its folder."
     path = existing(path, what)
     for journal in sorted(path.parent.glob('*.done.jsonl')):
         for entry in Record(path.parent, journal.name.removesuffix('.done.jsonl')).entries().values():
             if path.name not in entry['files']: continue
-            if bad := damage(path, *entry['files'][path.name]): raise UserError(f'{bad}; copy the whole folder again, or make it anew.')
+            wrong = damage(path, *entry['files'][path.name])
+            if wrong: raise UserError(f'{wrong}; copy the whole folder again, or make it anew.')
     return path
 
 # %% ../nbs/00c_stage.ipynb #a31a37fa
 def stamp(*files: str|Path, # input files of one field
-         ) -> str: # two numbers: one of sizes and content, one of times
-    "A cheap mark of files: sizes, 4 KB of the start, the middle and the end of each; and when each was last changed."
+         ) -> str: # two CRC-32: of sizes and samples of the content, and of the modification times
+    "A fast mark of files: size, modification time, and 4 KB at the start, the middle and the end of each."
     sample = times = 0
     for path in map(Path, files):
         if not path.exists():
@@ -321,38 +353,55 @@ def stamp(*files: str|Path, # input files of one field
             for at in (0, size//2, max(0, size - 4096)):
                 f.seek(at)
                 sample = crc32(f.read(4096), sample)
-        sample, times = crc32(str(size).encode(), sample), crc32(str(path.stat().st_mtime_ns).encode(), times)
+        sample = crc32(str(size).encode(), sample)
+        times = crc32(str(path.stat().st_mtime_ns).encode(), times)
     return f'{sample:08x}.{times:08x}'
 
-def content(*files: str|Path, # any
+def content(*files: str|Path, # any files
            ) -> str: # 16 hexadecimal digits
-    "A mark of every byte of files, such as parameters are recorded with."
-    return sha256(''.join(digest(f) if Path(f).exists() else 'missing' for f in files).encode()).hexdigest()[:16]
+    "A checksum of all bytes of some files."
+    digests = [digest(f) if Path(f).exists() else 'missing' for f in files]
+    return sha256(''.join(digests).encode()).hexdigest()[:16]
 
 # %% ../nbs/00c_stage.ipynb #334653d0
 class Inputs:
-    "What one item is made of."
+    "The input files of one field."
     def __init__(self,
-                 files: list=(), # paths
-                 about: str='', # what else it depends on
-                ): self.files, self.mark = [Path(f) for f in files], stamp(*files) + (f'-{crc32(about.encode()):08x}' if about else '')
-    def entry(self,
-              folder: str|Path, # of the record; names are relative to it
-             ) -> dict: # stamp, content and names
-        "For `Record.add`; reads all files, so it is called where the item is done."
-        return dict(stamp=self.mark, content=content(*self.files), inputs=[Path(os.path.relpath(f, folder)).as_posix() for f in self.files])
-    def same(self,
-             entry: dict, # of `Record.entries`
-            ) -> bool: # also when files were only touched or copied
-        "Are these still the files that an entry was made of?"
-        then, now = (_untimed(m) for m in (entry.get('stamp', ''), self.mark))
-        return entry.get('stamp', '') == self.mark or then == now and entry.get('content') in (None, content(*self.files))
+                 files: list=(), # their paths
+                 about: str='', # anything else that the result depends on
+                ):
+        self.files = [Path(f) for f in files]
+        self.mark = stamp(*files)
+        if about: self.mark += f'-{crc32(about.encode()):08x}'
 
-def _untimed(mark): return re.sub(r'\.[0-9a-f]{8}', '', mark)
+    def entry(self,
+              folder: str|Path, # folder of the record; the names are relative to it
+             ) -> dict: # stamp, content and names
+        "What `Record.add` stores; all files are read."
+        return dict(stamp=self.mark, content=content(*self.files), inputs=[_relative_name(f, folder) for f in self.files])
+
+    def same(self,
+             entry: dict, # an entry of `Record.entries`
+            ) -> bool: # `True` also if the files were only copied or touched
+        "True if the entry was made of these files as they are now."
+        recorded = entry.get('stamp', '')
+        if recorded == self.mark: return True
+        if _untimed(recorded) != _untimed(self.mark): return False
+        return entry.get('content') in (None, content(*self.files))
+
+def _untimed(mark):
+    "A stamp without the part of the modification times."
+    return re.sub(r'\.[0-9a-f]{8}', '', mark)
 
 # %% ../nbs/00c_stage.ipynb #217e2437
-def _attempt(fn, key, arg, folder, inputs, main):
-    "Run `fn` on one field, in process `main` or in a worker: its entry, or what went wrong."
+def run_one(fn: callable, # one item -> a small dict; files it wrote under the key `files`
+            key: str, # id of the field
+            arg, # argument of `fn`; an exception counts as its failure
+            folder: str|Path, # output folder of the stage
+            inputs: Inputs, # input files of the field, or `None`
+            main: int, # process id of the main process
+           ) -> tuple: # id, entry for `Record.add` or `None`, (sentence, traceback) of a failure or `None`
+    "Call `fn` for one field, in the main process or in a worker, and catch what it raises."
     if os.getpid() != main: _one_thread()
     try:
         if isinstance(arg, Exception): raise arg
@@ -364,105 +413,128 @@ def _attempt(fn, key, arg, folder, inputs, main):
     except Exception as e: return key, None, (f'{type(e).__name__}: {e}', traceback.format_exc())
 
 def _one_thread():
-    "Worker processes share the cores already, so OpenCV's own threads would only get in each other's way."
+    "Switch off OpenCV's own threads: the worker processes share the cores already."
     import cv2
     cv2.setNumThreads(1)
 
-def about_disk(error: OSError, # what the system says
-               place: str|Path='the disk', # where, if the error does not name a file
+def about_disk(error: OSError, # error of the operating system
+               place: str|Path='the disk', # where it happened, if the error names no file
               ) -> str: # a sentence
-    "What is wrong with a file or a disk, in a sentence."
+    "An error of the operating system as a sentence with a remedy."
     advice = {errno.ENOSPC: 'make room there, or give another place', errno.EACCES: 'allow it, or give another place'}
     return f'{error.filename or place}: {error.strerror or error}; {advice.get(error.errno, "give another place")}.'
 
 # %% ../nbs/00c_stage.ipynb #cc493587
 @dataclass
 class Outcome:
-    "What a stage did: results by id, those that failed, and how many were there already."
+    "What a stage has done: results and failures by id."
     stage: str # name of the stage
-    results: dict # id -> what is remembered of it, in the order of the ids given
+    results: dict # id -> recorded result, in the order of the ids given
     failed: dict # id -> (sentence, traceback or '')
-    skipped: int=0 # how many were complete already
-    note: str='' # one more sentence for the reader
+    skipped: int=0 # number of results that were complete already
+    note: str='' # a further sentence for the user
     def __repr__(self):
         parts = [f'{len(self.results) - self.skipped} done']
         if self.skipped: parts.append(f'{self.skipped} were complete already')
         if self.failed: parts.append(f'{len(self.failed)} failed')
-        lines = [f'{self.stage}: ' + ', '.join(parts) + '.' + (f' {self.note}' if self.note else '')]
-        return '\n'.join(lines + [f'  {k}: {v[0]}' for k,v in list(self.failed.items())[:20]]
-                         + [f'  ... and {len(self.failed) - 20} more, in {self.stage}.failed.csv'] * (len(self.failed) > 20))
+        first = f'{self.stage}: {", ".join(parts)}. {self.note}'.rstrip()
+        lines = [first] + [f'  {key}: {sentence}' for key, (sentence, _) in list(self.failed.items())[:20]]
+        if len(self.failed) > 20: lines.append(f'  ... and {len(self.failed) - 20} more, in {self.stage}.failed.csv')
+        return '\n'.join(lines)
 
 # %% ../nbs/00c_stage.ipynb #403ec714
 def _results(fn, items, folder, made_of, prepare, n_jobs):
-    "Attempt every item, in worker processes unless one job is asked for; yields as they finish."
+    "Call `run_one` for every item, in worker processes unless there is one job; yields results as they finish."
     n_jobs = n_jobs or (None if effective_n_jobs() > 1 else cpu_count())
-    if n_jobs == 1 or len(items) < 2: return (_attempt(fn, k, _prepared(prepare, v), folder, made_of[k], os.getpid()) for k,v in items.items())
-    return Parallel(n_jobs=n_jobs, return_as='generator_unordered', idle_worker_timeout=5, batch_size=1 if prepare else 'auto')(
-        delayed(_attempt)(fn, k, _prepared(prepare, v), folder, made_of[k], os.getpid()) for k,v in items.items())
+    arguments = ((fn, key, prepare_one(prepare, arg), folder, made_of[key], os.getpid()) for key, arg in items.items())
+    if n_jobs == 1 or len(items) < 2: return (run_one(*a) for a in arguments)
+    batch_size = 1 if prepare else 'auto'
+    workers = Parallel(n_jobs=n_jobs, return_as='generator_unordered', idle_worker_timeout=5, batch_size=batch_size)
+    return workers(delayed(run_one)(*a) for a in arguments)
 
-def _prepared(prepare, arg):
-    "What the worker gets; an error is handed on, to be reported with the field."
+def prepare_one(prepare: callable, # item -> argument of the worker, or `None`
+                arg, # the item
+               ): # argument of the worker, or the exception that `prepare` raised
+    "Prepare one item in the main process; `run_one` reports an exception with the field."
     try: return prepare(arg) if prepare else arg
     except Exception as e: return e
 
-def bar_of(items, # what to go through
-           total: int, # how many they are
-           label: str, # before the bar
-          ): # fastprogress's bar; in a log file it writes seldom
-    "A progress bar with a name."
+# %% ../nbs/00c_stage.ipynb #6beb9d97
+def bar_of(items, # any iterable
+           total: int, # its length
+           label: str, # text before the bar
+          ): # fastprogress bar
+    "A progress bar with a label; in a log file it writes a line every five seconds."
     from fastprogress import progress_bar
     bar = progress_bar(items, total=total)
-    bar.prefix, bar.update_every = f'{label}:', .2 if sys.stdout.isatty() else 5
+    bar.prefix = f'{label}:'
+    bar.update_every = .2 if sys.stdout.isatty() else 5
     return bar
 
-def _watch(results, total, label, show):
-    "A progress bar around `results`, when somebody may be watching and there is something to wait for."
+def with_progress(results, # any iterable
+                  total: int, # its length
+                  label: str, # text before the bar
+                  show: bool, # `False`: no bar
+                 ): # iterable over the same results
+    "Show a progress bar while going through `results`; none in tests."
     if not show or not total or os.environ.get('IN_TEST'): return results
     return _ended(bar_of(results, total, label))
 
 def _ended(bar):
-    "The bar's last line gets its end, so that the next print starts on a line of its own."
+    "Go through a bar, then end its line."
     yield from bar
     print()
 
 # %% ../nbs/00c_stage.ipynb #1035d35b
 def _finished(record, made_of):
-    "Results of the items that are finished, whole, and made of what is there now; what killed runs left is swept."
+    "Results of the fields that are complete and whose inputs are unchanged; also removes old temporary files."
     entries, broken = record.entries(), record.damaged()
-    sweep(*{record.folder, *((record.folder/name).parent for e in entries.values() for name in e['files'])})
-    def holds(k): return k in entries and k not in broken and (made_of[k] is None or made_of[k].same(entries[k]))
-    done = [k for k in made_of if holds(k)]
-    for k in done:
-        if made_of[k] and made_of[k].mark != entries[k]['stamp']: # touched or copied: not to be read wholly at every start
-            record.add(k, entries[k]['result'], entries[k]['files'], {f: entries[k].get(f) for f in ('content', 'inputs')} | dict(stamp=made_of[k].mark))
-    return {k: entries[k]['result'] for k in done}
+    names = [name for entry in entries.values() for name in entry['files']]
+    sweep(*{record.folder, *((record.folder/name).parent for name in names)})
+    results = {}
+    for key, inputs in made_of.items():
+        if key not in entries or key in broken: continue
+        entry = entries[key]
+        if inputs and not inputs.same(entry): continue
+        if inputs and inputs.mark != entry['stamp']: _new_stamp(record, entry, inputs)
+        results[key] = entry['result']
+    return results
 
-def _list_failed(record, failed):
-    "Keep the failures of this run beside the output, and no list when there are none."
+def _new_stamp(record, entry, inputs):
+    "Record the stamp of inputs that were copied or touched, so that they are not read again at every start."
+    recorded = {k: entry.get(k) for k in ('content', 'inputs')}
+    record.add(entry['id'], entry['result'], entry['files'], recorded | dict(stamp=inputs.mark))
+
+def write_failures(record: Record, # record of the stage
+                   failed: dict, # id -> (sentence, traceback)
+                  ):
+    "Write `<stage>.failed.csv` with the failures of this run; remove it if there are none."
     path = record.folder/f'{record.stage}.failed.csv'
     if failed: write_table(path, pd.DataFrame([dict(id=k, error=e) for k,(e, _) in failed.items()]))
     else: path.unlink(missing_ok=True)
 
 # %% ../nbs/00c_stage.ipynb #1796a871
 def run_stage(fn: callable, # one item -> a small dict; files it wrote under the key `files`
-              items: dict, # id -> what `fn` gets
-              folder: str|Path, # the stage's output folder
+              items: dict, # id -> argument of `fn`
+              folder: str|Path, # output folder of the stage
               stage: str, # name of the stage
               params: dict=None, # parameters that the output depends on
-              defaults: dict=(), # of parameters that older records may lack
-              inputs: callable=None, # one item -> its input files; when they change, it is done again
-              prepare: callable=None, # one item -> what `fn` gets instead; called in this process
-              output: str|Path='', # file that must not be there unless this stage made it
-              n_jobs: int=None, # worker processes (all cores, or what joblib's `parallel_config` says)
-              progress: bool=True, # show a progress bar?
+              defaults: dict=(), # values of parameters that older records may lack
+              inputs: callable=None, # one item -> its input files; if they change, the item is processed again
+              prepare: callable=None, # one item -> argument of `fn`; called in the main process
+              output: str|Path='', # file that must not exist unless this stage has made it
+              n_jobs: int=None, # worker processes (default: all cores, or as joblib's `parallel_config` has it)
+              progress: bool=True, # show a progress bar
              ) -> Outcome: # results of all items, and the failures
-    "Do what is missing of `items`, in parallel; record each as soon as its files are on the disk."
+    "Process the items that are not finished yet, in parallel, and record each when its files are on the disk."
     made_of = {k: Inputs(inputs(v)) if inputs else None for k,v in items.items()}
     with Record(folder, stage, params or {}, defaults, output).held() as record:
         done = _finished(record, made_of)
-        todo, failed, skipped = {k: v for k,v in items.items() if k not in done}, {}, len(done)
+        todo = {k: v for k,v in items.items() if k not in done}
+        failed, skipped = {}, len(done)
+        results = _results(fn, todo, Path(folder), made_of, prepare, n_jobs)
         try:
-            for key, entry, error in _watch(_results(fn, todo, Path(folder), made_of, prepare, n_jobs), len(todo), stage, progress):
+            for key, entry, error in with_progress(results, len(todo), stage, progress):
                 if error: failed[key] = error
                 else:
                     record.add(key, **entry)
@@ -470,57 +542,66 @@ def run_stage(fn: callable, # one item -> a small dict; files it wrote under the
         except TerminatedWorkerError:
             raise UserError(f'{folder}: a worker process of `{stage}` was killed, perhaps for lack of memory; what is finished '
                             'is kept, so run the same command again, with a smaller --n-jobs if it happens again.') from None
-        _list_failed(record, failed)
+        write_failures(record, failed)
     return Outcome(stage, {k: done[k] for k in items if k in done}, {k: failed[k] for k in items if k in failed}, skipped)
 
 # %% ../nbs/00c_stage.ipynb #181714c7
 def _check_record(rec, deep, good, bad):
-    "All finished items of one record."
-    if lost := _unreadable(rec.journal): bad[f'record {rec.journal}'] = f'{rec.journal}: {lost} of its lines are damaged; run what wrote it (`{rec.stage}`) again.', ''
-    wrong = {k: _mend(v, f'run what made it (`{rec.stage}`) again') for k,v in rec.damaged(deep=True).items()}
-    for k, entry in rec.entries().items():
-        if deep and k not in wrong and (why := _changed(rec.folder, entry)): wrong[k] = f'{why}; run what made it (`{rec.stage}`) again.'
+    "Check the finished fields of one record; adds to `good` and `bad`."
+    lost = _unreadable_lines(rec.journal)
+    again = f'run what made it (`{rec.stage}`) again'
+    if lost: bad[f'record {rec.journal}'] = f'{rec.journal}: {lost} of its lines are damaged; {again}.', ''
+    entries = rec.entries()
+    wrong = {k: _with_remedy(v, again) for k,v in rec.damaged(deep=True).items()}
+    for key in [k for k in entries if deep and k not in wrong]:
+        changed = _changed_inputs(rec.folder, entries[key])
+        if changed: wrong[key] = f'{changed}; {again}.'
     bad.update({f'{rec.stage} {k}': (v, '') for k,v in wrong.items()})
-    good.update({f'{rec.stage} {k}': {} for k in rec.entries() if k not in wrong})
+    good.update({f'{rec.stage} {k}': {} for k in entries if k not in wrong})
 
-def _unreadable(journal):
-    "How many lines before the last, which a crash may have cut off, are no entries."
-    def reads(line):
+def _unreadable_lines(journal):
+    "Number of damaged lines; the last one does not count, because a crash may have cut it off."
+    def is_entry(line):
         try: return isinstance(json.loads(line), dict)
         except ValueError: return False
-    return sum(not reads(line) for line in journal.read_bytes().split(b'\n')[:-1])
+    return sum(not is_entry(line) for line in journal.read_bytes().split(b'\n')[:-1])
 
-def _changed(folder, entry):
-    "What is wrong with the inputs of an entry; nothing if it has none or is of a version that did not note them."
+def _changed_inputs(folder, entry):
+    "What is wrong with the input files of an entry; empty if nothing, or if it names none."
     files = [folder/name for name in entry.get('inputs', ())]
-    if lost := [f for f in files if not f.exists()]: return f'{lost[0]}: is not there any more'
+    missing = [f for f in files if not f.exists()]
+    if missing: return f'{missing[0]}: is not there any more'
     if not files or content(*files) == entry['content']: return ''
     names = files[0] if len(files) == 1 else f'{files[0]} and {len(files) - 1} more'
     return f'{names}: changed since'
 
 # %% ../nbs/00c_stage.ipynb #888a225b
 def check(ws: str, # workspace or any folder with the output of stages
-          deep: bool=False, # read all inputs too, such as images: is every result made of what is there now?
+          deep: bool=False, # read all inputs too, such as images, and report those that have changed since
          ) -> Outcome: # a failure for every field with a damaged file
     "Verify the checksums of everything that the stages wrote below a folder."
     folder = existing(ws, 'folder')
-    records, lists = sorted(folder.rglob('*.done.jsonl')), sorted(folder.rglob('manifest.json'))
-    if not records + lists: raise UserError(f'{ws}: holds no output of a stage (no *.done.jsonl, no manifest.json); give the folder of a workspace.')
+    journals = sorted(folder.rglob('*.done.jsonl'))
+    manifests = sorted(folder.rglob('manifest.json'))
+    if not journals + manifests:
+        raise UserError(f'{ws}: holds no output of a stage (no *.done.jsonl, no manifest.json); give the folder of a workspace.')
     good, bad = {}, {}
-    for f in records:
+    for f in journals:
         try: rec = Record(f.parent, f.name.removesuffix('.done.jsonl'))
         except UserError as e: bad[f'record {f}'] = str(e), ''
         else: _check_record(rec, deep, good, bad)
-    for f in lists: _check_shards(f, good, bad)
+    for f in manifests: _check_shards(f, good, bad)
     return Outcome('check', good, bad)
 
 def _check_shards(manifest, good, bad):
-    "All shards of one store."
+    "Check the shards of one store; adds to `good` and `bad`."
     shards = _json(manifest).get('shards')
-    if not isinstance(shards, dict): bad[f'store {manifest}'] = f'{manifest}: is damaged; fetch or cut the cells again.', ''
-    for name, about in (shards or {}).items():
+    if not isinstance(shards, dict):
+        bad[f'store {manifest}'] = f'{manifest}: is damaged; fetch or cut the cells again.', ''
+        return
+    for name, about in shards.items():
         wrong = damage(manifest.parent/name, about['size'], about['sha256'])
-        if wrong: bad[f'shard {manifest.parent/name}'] = _mend(wrong, 'fetch or cut it again'), ''
+        if wrong: bad[f'shard {manifest.parent/name}'] = _with_remedy(wrong, 'fetch or cut it again'), ''
         else: good[f'shard {manifest.parent/name}'] = {}
 
-def _mend(wrong, how): return f'{wrong}; {"delete it and " if "changed" in wrong else ""}{how}.'
+def _with_remedy(wrong, remedy): return f'{wrong}; {"delete it and " if "changed" in wrong else ""}{remedy}.'

@@ -1,4 +1,4 @@
-"""After this page you can keep millions of crops in a few files, read any of them in a fraction of a millisecond, and be sure that what you read is what was written.
+"""After this page you can keep millions of crops in a few files, read any of them in a fraction of a millisecond, and be sure that no byte has changed since they were written.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/store.html.md"""
 
@@ -9,12 +9,9 @@ __all__ = ['pack', 'unpack', 'write_shard', 'Shard', 'CellStore', 'write_manifes
 
 # %% ../nbs/02a_store.ipynb #26ef545b
 import json, os
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from itertools import count
 from pathlib import Path
-from weakref import WeakValueDictionary, finalize
 from zlib import crc32
 import numpy as np, pandas as pd, pyarrow as pa
 from fastcore.basics import patch
@@ -24,27 +21,28 @@ from .stage import UserError, damage, digest, existing, read_json, write_bytes, 
 _zstd = pa.Codec('zstd', compression_level=1)
 
 def pack(crop: np.ndarray, # channels x height x width, 8-bit
-        ) -> tuple: # compressed bytes, their CRC-32
+        ) -> tuple: # compressed bytes, and their CRC-32
     "Compress a crop."
     blob = _zstd.compress(np.ascontiguousarray(crop), asbytes=True)
     return blob, crc32(blob)
 
-def unpack(blob: bytes, # from `pack`
-           crc: int, # checksum that it must have
+def unpack(blob: bytes, # compressed crop, as `pack` returns it
+           crc: int, # its CRC-32, as `pack` returns it
            shape: tuple, # channels, height, width
-           where: str='', # for the message
-          ) -> np.ndarray: # the crop
-    "The crop again; an error when the bytes have changed."
+           where: str='', # shard and row, for the error message
+          ) -> np.ndarray: # 8-bit, channels x height x width
+    "Decompress a crop, after its checksum was compared."
     if crc32(blob) != crc: raise UserError(f'{where}: the crop is damaged (its checksum differs); fetch or cut the shard again.')
-    return np.frombuffer(_zstd.decompress(blob, decompressed_size=int(np.prod(shape))), np.uint8).reshape(shape)
+    data = _zstd.decompress(blob, decompressed_size=int(np.prod(shape)))
+    return np.frombuffer(data, np.uint8).reshape(shape)
 
 # %% ../nbs/02a_store.ipynb #9e14f1ea
 def write_shard(path: str|Path, # file, `*.arrow`
                 rows: pd.DataFrame, # one row a cell
-                crops: list, # one crop a row: channels x height x width, 8-bit
-                params: dict, # how they were made; must be the same for all shards of a store
+                crops: list, # one 8-bit crop for each row: channels x height x width
+                params: dict, # how the crops were made; the same for all shards of a store
                ) -> Path: # the same path
-    "Write cells and their crops as one file; complete or absent."
+    "Write cells and their crops as one file, which is complete or absent."
     packed = [pack(c) for c in crops]
     table = pa.Table.from_pandas(rows, preserve_index=False)
     table = table.append_column('crc', pa.array([c for _, c in packed], pa.uint32()))
@@ -63,45 +61,59 @@ class Shard:
                 ):
         self.path = Path(path)
         try: self.table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-        except (pa.ArrowInvalid, OSError) as e: raise UserError(f'{path}: is no shard of cells, or damaged ({str(e).splitlines()[0][:80]}); fetch or cut it again.') from None
+        except (pa.ArrowInvalid, OSError) as e:
+            reason = str(e).splitlines()[0][:80]
+            raise UserError(f'{path}: is no shard of cells, or damaged ({reason}); fetch or cut it again.') from None
         meta = self.table.schema.metadata or {}
-        if b'params' not in meta: raise UserError(f'{path}: is an Arrow file, but no shard of cells.')
-        self.params, self.shape = json.loads(meta[b'params']), tuple(json.loads(meta[b'shape']))
-        chunks = self.table.column('crop').chunks
-        _, offsets, self.data = chunks[0].buffers() if chunks and len(chunks[0]) else (None, None, None)
-        self.offsets = np.frombuffer(offsets, np.int64)[:len(self.table) + 1] if offsets else np.zeros(1, np.int64)
+        if b'params' not in meta: raise UserError(f'{path}: is an Arrow file, but no shard of cells; make shards with `hpa_cellcls cut`.')
+        self.params = json.loads(meta[b'params'])
+        self.shape = tuple(json.loads(meta[b'shape']))
         self.crc = self.table.column('crc').to_numpy()
+        self._map_crops()
+
+    def _map_crops(self):
+        "The bytes of all crops, and where each begins and ends in them."
+        self.data, self.offsets = None, np.zeros(1, np.int64)
+        if not len(self.table): return
+        _, offsets, self.data = self.table.column('crop').chunks[0].buffers()
+        self.offsets = np.frombuffer(offsets, np.int64)[:len(self.table) + 1]
+
     def __len__(self): return len(self.table)
     def __getitem__(self,
                     row: int, # 0 to len - 1
                    ) -> np.ndarray: # channels x height x width
-        a, b = int(self.offsets[row]), int(self.offsets[row + 1])
-        return unpack(self.data[a:b], int(self.crc[row]), self.shape, f'{self.path}, row {row}')
+        start, end = int(self.offsets[row]), int(self.offsets[row + 1])
+        return unpack(self.data[start:end], int(self.crc[row]), self.shape, f'{self.path}, row {row}')
+
     def rows(self) -> pd.DataFrame: # one row a cell
-        "Everything about the cells but the crops."
+        "The table of the cells, without the crops."
         return self.table.drop_columns(['crop', 'crc']).to_pandas()
 
 # %% ../nbs/02a_store.ipynb #c2b8b2e7
 class CellStore:
-    "Cells in shards: a table, and a crop for each of its rows."
+    "All cells of some folders of shards: `table` has a row for each, `store[i]` is the crop of row `i`."
     def __init__(self,
                  *folders: str|Path, # folders with shards
                 ):
         self.folders = [existing(f, 'folder of cells') for f in folders]
         self.paths = [p for f in self.folders for p in _listed(f)]
-        if not self.paths: raise UserError(f'{", ".join(map(str, folders))}: no shards of cells (*.arrow); make them with `hpa_cellcls cut`.')
+        listed = ', '.join(map(str, folders))
+        if not self.paths: raise UserError(f'{listed}: no shards of cells (*.arrow); make them with `hpa_cellcls cut`.')
         self.shards = [Shard(p) for p in self.paths]
         full = [s for s in self.shards if len(s)]
         self._agree(full)
-        self.params, self.shape = (full or self.shards)[0].params, (full or self.shards)[0].shape
-        parts = [s.rows() for s in self.shards]
-        self.table = pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True)
-        self.place = np.array([(i, j) for i,s in enumerate(self.shards) for j in range(len(s))], np.int32).reshape(-1, 2)
+        used = full or self.shards[:1]
+        self.params, self.shape = used[0].params, used[0].shape
+        self.table = pd.concat([s.rows() for s in used], ignore_index=True)
+        self.place = np.array([(i, row) for i, s in enumerate(self.shards) for row in range(len(s))], np.int32).reshape(-1, 2)
 
     def _agree(self, shards):
+        "Refuse shards that were cut with different parameters."
         for s in shards[1:]:
-            if (s.params, s.shape) != (shards[0].params, shards[0].shape):
-                raise UserError(f'{s.path}: was cut in another way than {shards[0].path} ({s.params} {s.shape}, {shards[0].params} {shards[0].shape}); they do not belong in one store.')
+            first = shards[0]
+            if (s.params, s.shape) == (first.params, first.shape): continue
+            raise UserError(f'{s.path}: was cut with other parameters than {first.path} ({s.params} {s.shape}, {first.params} '
+                            f'{first.shape}); open them as separate stores, or cut one of them again.')
 
     def __len__(self): return len(self.place)
     def __getitem__(self,
@@ -109,13 +121,15 @@ class CellStore:
                    ) -> np.ndarray: # channels x height x width
         shard, row = self.place[i]
         return self.shards[shard][row]
+
     def __getstate__(self): return {k: v for k,v in self.__dict__.items() if k != 'shards'}
     def __setstate__(self, state):
         self.__dict__.update(state)
         self.shards = [Shard(p) for p in self.paths]
 
+# %% ../nbs/02a_store.ipynb #e427bfb8
 def _listed(folder):
-    "The shards of a folder: those of its manifest, all of them, or else whatever is there."
+    "The shards that a folder's manifest lists, or all `*.arrow` files if it has none."
     if not (folder/'manifest.json').exists(): return sorted(folder.glob('*.arrow'))
     paths = [folder/name for name in read_json(folder/'manifest.json', 'list of shards', ('shards',))['shards']]
     for p in paths: existing(p, 'shard, though the manifest lists it')
@@ -124,131 +138,73 @@ def _listed(folder):
 # %% ../nbs/02a_store.ipynb #fd4fb248
 @patch
 def select(self: CellStore,
-           rows: np.ndarray, # rows of `table`, or a mask over them
-          ) -> CellStore: # with these cells only, in this order
-    "Some of the cells as a store; nothing is copied."
+           rows: np.ndarray, # rows of `table`, or a boolean mask over them
+          ) -> CellStore: # these cells, in this order
+    "A store with some of the cells; no crop is copied."
     rows = np.asarray(rows)
-    out = object.__new__(CellStore)
-    out.__dict__.update(self.__dict__)
-    out.table, out.place = self.table.iloc[rows.nonzero()[0] if rows.dtype == bool else rows].reset_index(drop=True), self.place[rows]
-    return out
+    if rows.dtype == bool: rows = rows.nonzero()[0]
+    selected = object.__new__(CellStore)
+    selected.__dict__.update(self.__dict__)
+    selected.table = self.table.iloc[rows].reset_index(drop=True)
+    selected.place = self.place[rows]
+    return selected
 
 # %% ../nbs/02a_store.ipynb #5a65202a
 @lru_cache(1)
-def _pool(threads, process): return ThreadPoolExecutor(threads)
+def _pool(threads, process):
+    "Threads of one process; a forked process gets its own."
+    return ThreadPoolExecutor(threads)
 
 @patch
 def batch(self: CellStore,
           rows: np.ndarray, # rows of `table`
-          threads: int=2, # that share the work
-          out: np.ndarray=None, # memory to put them in; None: new memory
-         ) -> np.ndarray: # rows x channels x height x width
-    "Many crops at once."
+          threads: int=2, # number of threads that decompress
+         ) -> np.ndarray: # 8-bit, rows x channels x height x width
+    "Read a batch of crops."
     places = self.place[np.asarray(rows, int)]
-    out = np.empty((len(places), *self.shape), np.uint8) if out is None else out[:len(places)]
+    crops = np.empty((len(places), *self.shape), np.uint8)
     def fill(first):
         for j in range(first, len(places), threads):
             shard, row = places[j]
-            out[j] = self.shards[shard][row]
-    list(_pool(threads, os.getpid()).map(fill, range(threads)) if threads > 1 else map(fill, range(1)))
-    return out
+            crops[j] = self.shards[shard][row]
+    if threads > 1: list(_pool(threads, os.getpid()).map(fill, range(threads)))
+    else: fill(0)
+    return crops
 
 @patch
 def __getitems__(self: CellStore,
                  rows: list, # rows of `table`
                 ) -> np.ndarray: # rows x channels x height x width
-    "A batch, as torch's `DataLoader` asks for it."
+    "A batch of crops, the method that torch's `DataLoader` calls."
     return self.batch(rows)
-
-# %% ../nbs/02a_store.ipynb #64113328
-_rings, _numbers = WeakValueDictionary(), count()
-
-class _Ring:
-    "Memory for some batches that processes share; a place serves again when its batch is let go."
-    def __init__(self, places, shape):
-        import torch
-        self.memory = torch.empty((places, *shape), dtype=torch.uint8).share_memory_()
-        self.free, self.number = deque(range(places)), next(_numbers)
-        _rings[self.number] = self
-
-class _Filled:
-    "What a worker sends: where the batch is. It arrives as the batch."
-    def __init__(self, *where): self.where = where
-    def __reduce__(self): return _arrived, self.where
-
-def _arrived(ring, place, n):
-    "The batch as a tensor; its storage refers to `crops`, whose end frees the place."
-    import torch
-    ring = _rings[ring]
-    crops = ring.memory[place, :n].numpy()
-    finalize(crops, ring.free.append, place).atexit = False
-    return torch.from_numpy(crops)
-
-# %% ../nbs/02a_store.ipynb #88ca760a
-class _Rows:
-    "The rows of each batch, and before them the number of a free place, or -1."
-    def __init__(self, cells, batches): self.cells, self.batches = cells, batches
-    def __len__(self): return len(self.batches)
-    def __iter__(self):
-        free = self.cells.ring.free if self.cells.ring else ()
-        for rows in self.batches: yield [free.pop() if free else -1, *rows]
-
-class _Cells:
-    "The side of a worker: crops for rows."
-    def __init__(self, store, threads): self.store, self.threads, self.ring = store, threads, None
-    def __len__(self): return len(self.store)
-    def __getitems__(self, rows):
-        import torch
-        place, *rows = rows
-        if place < 0: return torch.from_numpy(self.store.batch(rows, self.threads))
-        self.store.batch(rows, self.threads, self.ring.memory[place].numpy())
-        return _Filled(self.ring.number, place, len(rows))
-
-def _as_it_is(batch): return batch
-
-@patch
-def loader(self: CellStore,
-           batch_size: int=64, # crops a batch
-           workers: int=2, # processes that read; 0: two threads of this one
-           **options, # of torch's `DataLoader`: `shuffle`, `sampler`, `drop_last`, `generator`, `persistent_workers`, ...
-          ): # torch `DataLoader` of tensors, batch x channels x height x width, 8-bit
-    "Batches through torch's `DataLoader`, whose workers fill shared memory that is used again and again."
-    from torch.utils.data import DataLoader
-    order = {k: options.pop(k) for k in ('shuffle', 'sampler', 'drop_last') if k in options}
-    batches = DataLoader(self, batch_size, generator=options.get('generator'), **order).batch_sampler
-    class RingLoader(DataLoader):
-        def _get_iterator(self):
-            ring = self.dataset.ring = workers and _Ring(workers*self.prefetch_factor + 2, (batch_size, *self.dataset.store.shape))
-            iterator = super()._get_iterator()
-            iterator.ring = ring
-            return iterator
-    cells = _Cells(self, 1 if workers else 2)
-    return RingLoader(cells, batch_sampler=_Rows(cells, batches), num_workers=workers, collate_fn=_as_it_is, **options)
 
 # %% ../nbs/02a_store.ipynb #7fae90d3
 def write_manifest(folder: str|Path, # folder with the shards
                    paths: list, # the shards that belong to the store
                   ) -> Path: # manifest.json
-    "List shards with size, SHA-256 and number of cells."
+    "Write `manifest.json`: the shards of a store with size, SHA-256 and number of cells."
     shards = {p.name: dict(size=p.stat().st_size, sha256=digest(p), cells=len(Shard(p))) for p in map(Path, paths)}
-    about = dict(cells=sum(s['cells'] for s in shards.values()), params=Shard(paths[0]).params if paths else {}, shards=shards)
+    params = Shard(paths[0]).params if paths else {}
+    about = dict(cells=sum(s['cells'] for s in shards.values()), params=params, shards=shards)
     return write_text(Path(folder)/'manifest.json', json.dumps(about, indent=1) + '\n')
 
 def verify(folder: str|Path, # folder of a store with a manifest
-          ) -> dict: # shard -> what is wrong
-    "Compare every shard with the manifest."
+          ) -> dict: # name of a damaged shard -> what is wrong
+    "Compare every shard with the size and SHA-256 in the manifest."
     folder = existing(folder, 'folder of cells')
     about = read_json(folder/'manifest.json', 'list of shards', ('shards',))['shards']
-    return {name: wrong for name,a in about.items() if (wrong := damage(folder/name, a['size'], a['sha256']))}
+    damages = {name: damage(folder/name, a['size'], a['sha256']) for name, a in about.items()}
+    return {name: what for name, what in damages.items() if what}
 
 # %% ../nbs/02a_store.ipynb #b634ceda
-def split(folder: str|Path, # a store
-          dest: str|Path, # where the parts go: part-0, part-1, ...
-          gigabytes: float, # at most so large a part
+def split(folder: str|Path, # folder of a store
+          dest: str|Path, # new folder, for the parts part-0, part-1, ...
+          gigabytes: float, # maximum size of a part
          ) -> list: # folders of the parts
-    "Deal the shards of a store out to folders of limited size."
-    paths, limit, parts, room = CellStore(folder).paths, gigabytes*1e9, [], 0
-    for p in paths:
+    "Distribute the shards of a store over folders of limited size."
+    limit = gigabytes*1e9
+    parts, room = [], 0
+    for p in CellStore(folder).paths:
         size = p.stat().st_size
         if size > limit: raise UserError(f'{p}: has {size/1e9:.3f} GB, more than a part may have ({gigabytes} GB); allow larger parts.')
         if size > room:
@@ -259,16 +215,16 @@ def split(folder: str|Path, # a store
     return [_gather(Path(dest)/f'part-{i}', {p.name: p for p in part}) for i,part in enumerate(parts)]
 
 def merge(dest: str|Path, # folder of the new store
-          *folders: str|Path, # stores
-         ) -> Path: # the same folder
-    "One store of several; shards of the same name are numbered anew."
+          *folders: str|Path, # folders of stores
+         ) -> Path: # `dest`
+    "Make one store of several; if two shards have the same name, all are renumbered."
     paths = CellStore(*folders).paths
     names = [p.name for p in paths]
     if len({*names}) < len(names): names = [f'part-{i:05d}.arrow' for i in range(len(paths))]
     return _gather(Path(dest), dict(zip(names, paths)))
 
 def _gather(dest, shards):
-    "Shards under new names in one folder, with a manifest."
+    "Link or copy shards (new name -> path) into one folder, and write its manifest."
     dest.mkdir(parents=True, exist_ok=True)
     for name, path in shards.items():
         if (dest/name).exists(): continue

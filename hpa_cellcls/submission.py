@@ -1,4 +1,4 @@
-"""After this page you can turn masks into the short texts that submissions carry and back, keep the predictions of cells in one table, write the competition's CSV from them, and find out what is wrong with a submission before somebody else does.
+"""After this page you can turn masks into the texts of a submission and back, keep the predictions of cells in a table, write the competition's CSV from them, and check a submission before it is uploaded.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/submission.html.md"""
 
@@ -6,8 +6,9 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/submission.html.md"""
 
 # %% auto #0
 __all__ = ['probability_columns', 'prediction_columns', 'submission_columns', 'encode_mask', 'run_lengths', 'packed_mask',
-           'decode_mask', 'encode_cells', 'mask_box', 'truth_object', 'write_predictions', 'read_predictions',
-           'prediction_string', 'Row', 'Rows', 'Objects', 'read_objects', 'submit', 'Validation', 'validate']
+           'decode_mask', 'encode_cells', 'mask_box', 'truth_object', 'locate_predictions', 'write_predictions',
+           'read_predictions', 'prediction_string', 'Row', 'Rows', 'Objects', 'read_objects', 'submit',
+           'SubmissionReport', 'validate']
 
 # %% ../nbs/06a_submission.ipynb #fe7afbbb
 import base64, csv, json, zlib
@@ -20,10 +21,10 @@ from pycocotools import mask as coco
 from .data import read_fields, read_masks
 from .labels import classes
 from .options import Place, Count, command
-from .stage import Outcome, UserError, _watch, existing, whole_file, write_bytes
+from .stage import Outcome, UserError, with_progress, existing, whole_file, write_bytes
 
 # %% ../nbs/06a_submission.ipynb #7a94c4e3
-def encode_mask(mask: np.ndarray, # 2-d array, not zero where the cell is
+def encode_mask(mask: np.ndarray, # height x width, not zero where the cell is
                ) -> str: # text for a submission
     "A mask as text: COCO run lengths, zlib, base64."
     mask = np.asarray(mask)
@@ -33,133 +34,163 @@ def encode_mask(mask: np.ndarray, # 2-d array, not zero where the cell is
 
 # %% ../nbs/06a_submission.ipynb #eec6e6bc
 def run_lengths(counts: bytes, # COCO's packed run lengths
-               ) -> np.ndarray: # pixels outside, inside, outside, ... in turn
-    "The run lengths behind COCO's bytes: 5 bits a byte, and each run from the third on relative to the last but one."
+               ) -> np.ndarray: # numbers of pixels outside, inside, outside, ... in turn
+    "Unpack COCO's run lengths: 5 bits a byte, and each run from the third on relative to the last but one."
     data = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
     last = np.flatnonzero(~data & 32)
-    if not len(last) or last[-1] != len(data) - 1 or data.min() < 0 or data.max() > 63: raise UserError('they are no run lengths of COCO')
+    complete = len(last) and last[-1] == len(data) - 1
+    if not complete or data.min() < 0 or data.max() > 63: raise UserError('they are no run lengths of COCO')
     first = np.append(0, last[:-1] + 1)
     place = np.arange(len(data)) - np.repeat(first, last - first + 1)
     if place.max() > 6: raise UserError('a run is longer than any picture')
     runs = np.add.reduceat((data & 31) << 5*place, first)
-    runs -= (data[last] & 16 > 0) * (32 << 5*place[last])
-    for side in (1, 2): runs[side::2] = runs[side::2].cumsum()
+    negative = data[last] & 16 > 0
+    runs -= np.where(negative, 32 << 5*place[last], 0)
+    runs[1::2] = runs[1::2].cumsum()
+    runs[2::2] = runs[2::2].cumsum()
     return runs
 
 # %% ../nbs/06a_submission.ipynb #367ff19e
-def packed_mask(text: str, # text made by `encode_mask`, or found in a submission
+def packed_mask(text: str, # mask as text, from `encode_mask` or a submission
                 height: int, # of the field, in pixels
                 width: int, # of the field, in pixels
                ) -> dict: # size and counts, as pycocotools takes them
-    "The packed run lengths in a text, checked: overlaps and areas can be computed without a single pixel."
-    def bad(why): return UserError(f'{text[:20]!r}... is not a mask: {why}.')
-    try:
-        unfold = zlib.decompressobj()
-        counts = unfold.decompress(base64.b64decode(text, validate=True), 3*height*width + 64)
-    except Exception: raise bad('not zlib in base64; was the text cut off?') from None
-    if not unfold.eof: raise bad('it is cut off, or holds more than its field')
+    "The packed run lengths in a text, checked; pycocotools computes areas and overlaps from them without unpacking pixels."
+    start = f'{text[:20]!r}...'
+    counts = _unzip(text, start, 3*height*width + 64)
     try: runs = run_lengths(counts)
-    except UserError as e: raise bad(e) from None
-    if runs.min() < 0: raise bad('it has a run of less than no pixels')
-    if (total := int(runs.sum())) != height*width:
-        raise UserError(f'{text[:20]!r}... is a mask of {total} pixels, not of {height} x {width}; give the size of its own field.')
+    except UserError as e: raise UserError(f'{start} is not a mask: {e}.') from None
+    if runs.min() < 0: raise UserError(f'{start} is not a mask: it has a run of negative length.')
+    total = int(runs.sum())
+    if total != height*width:
+        raise UserError(f'{start} is a mask of {total} pixels, not of {height} x {width}; give the size of its own field.')
     return dict(size=[height, width], counts=counts)
 
-def decode_mask(text: str, # text made by `encode_mask`, or found in a submission
+def _unzip(text, start, most):
+    "The bytes in a text, at most `most` of them."
+    try:
+        unzip = zlib.decompressobj()
+        counts = unzip.decompress(base64.b64decode(text, validate=True), most)
+    except Exception: raise UserError(f'{start} is not a mask: not zlib in base64; was the text cut off?') from None
+    if not unzip.eof: raise UserError(f'{start} is not a mask: it is cut off, or holds more than its field.')
+    return counts
+
+def decode_mask(text: str, # mask as text, from `encode_mask` or a submission
                 height: int, # of the field, in pixels
                 width: int, # of the field, in pixels
                ) -> np.ndarray: # boolean mask, height x width
-    "The mask that a text stands for."
+    "The mask in a text."
     return coco.decode(packed_mask(text, height, width)).astype(bool)
 
 # %% ../nbs/06a_submission.ipynb #d5d51ff8
-def encode_cells(cells: np.ndarray, # label image: 0 outside, else the number of the cell
+def encode_cells(cells: np.ndarray, # label image, height x width: 0 outside, else the number of the cell
                 ) -> dict: # number -> text, as `encode_mask` gives it
     "Every cell of a label image as text, in one pass."
     cells = np.asarray(cells)
     if cells.ndim != 2 or cells.dtype.kind not in 'iu':
-        raise UserError(f'A label image has two dimensions and whole numbers, this one is {cells.dtype} of the shape {cells.shape}; give the cells of one field.')
-    h, w = cells.shape
-    row, column = np.divmod(np.flatnonzero(cells[1:] != cells[:-1]), w)
+        raise UserError(f'A label image has two dimensions and whole numbers, this one is {cells.dtype} of the shape {cells.shape}; '
+                        'give the cells of one field.')
+    height, width = cells.shape
+    row, column = np.divmod(np.flatnonzero(cells[1:] != cells[:-1]), width)
     bottom = np.flatnonzero(cells[-1, :-1] != cells[0, 1:])
-    ends = np.sort(np.concatenate([column*h + row + 1, (bottom + 1)*h, [h*w]]))
+    ends = np.sort(np.concatenate([column*height + row + 1, (bottom + 1)*height, [height*width]]))
     starts = np.append(0, ends[:-1])
-    number = cells[starts % h, starts // h]
+    number = cells[starts % height, starts // height]
     order = np.argsort(number, kind='stable')
     order = order[number[order] != 0]
-    groups = np.split(order, np.flatnonzero(np.diff(number[order])) + 1) if len(order) else []
-    return {int(number[o[0]]): _as_text(starts[o], ends[o], h, w) for o in groups}
+    if not len(order): return {}
+    runs_by_cell = np.split(order, np.flatnonzero(np.diff(number[order])) + 1)
+    return {int(number[runs[0]]): _as_text(starts[runs], ends[runs], height, width) for runs in runs_by_cell}
 
-def _as_text(starts, ends, h, w):
+def _as_text(starts, ends, height, width):
     "The text of the cell with these runs, in pixels counted column by column."
-    runs = np.diff(np.stack([starts, ends], 1).ravel(), prepend=0, append=h*w)
+    runs = np.diff(np.stack([starts, ends], 1).ravel(), prepend=0, append=height*width)
     if runs[-1] == 0: runs = runs[:-1]
-    counts = coco.frPyObjects(dict(size=[h, w], counts=runs), h, w)['counts']
+    counts = coco.frPyObjects(dict(size=[height, width], counts=runs), height, width)['counts']
     return base64.b64encode(zlib.compress(counts, 9)).decode()
 
 # %% ../nbs/06a_submission.ipynb #13699629
-def mask_box(mask: np.ndarray, # boolean mask, not empty
-            ) -> tuple: # xmin, ymin, xmax, ymax, as fractions of the field
-    "The box around a mask, from its first pixel to just behind its last, as fractions of width and height."
-    if not (mask := np.asarray(mask, dtype=bool)).any(): raise UserError('An empty mask has no box; leave the cell out.')
-    (top, *_, bottom), (left, *_, right) = (np.flatnonzero(mask.any(axis)).take([0, -1]) for axis in (1, 0))
-    return tuple(float(o) for o in (left/mask.shape[1], top/mask.shape[0], (right + 1)/mask.shape[1], (bottom + 1)/mask.shape[0]))
+def mask_box(mask: np.ndarray, # height x width, not zero where the cell is; not empty
+            ) -> tuple: # xmin, ymin, xmax, ymax, as fractions of the field's width and height
+    "The box around a mask, from its first pixel to just behind its last."
+    mask = np.asarray(mask, dtype=bool)
+    if not mask.any(): raise UserError('An empty mask has no box; leave the cell out.')
+    height, width = mask.shape
+    top, bottom = np.flatnonzero(mask.any(1))[[0, -1]]
+    left, right = np.flatnonzero(mask.any(0))[[0, -1]]
+    return float(left/width), float(top/height), float((right + 1)/width), float((bottom + 1)/height)
 
-def truth_object(mask: np.ndarray, # mask of a cell
+def truth_object(mask: np.ndarray, # height x width, not zero where the cell is; not empty
                 ) -> str: # six words, to stand after the class
     "One object of the solution file, without its class: box, not a group, mask."
-    return ' '.join(f'{o:.6f}' for o in mask_box(mask)) + f' 0 {encode_mask(mask)}'
+    box = ' '.join(f'{edge:.6f}' for edge in mask_box(mask))
+    return f'{box} 0 {encode_mask(mask)}'
 
 # %% ../nbs/06a_submission.ipynb #b6deb924
 probability_columns = tuple(f'p{k}' for k in range(len(classes)))
 prediction_columns = ('id', 'number', 'y0', 'x0', 'y1', 'x1', 'area', 'at_border', 'small', 'height', 'width', *probability_columns)
 
+def locate_predictions(ws: str|Path, # workspace
+                       predictions: str, # NAME of predictions in this workspace, or WS2:NAME of those in another
+                      ) -> tuple: # their workspace, their name
+    "Workspace and name of predictions."
+    other, _, name = predictions.rpartition(':')
+    return Path(other or ws), name
+
 def _check_predictions(table, path):
-    "A table of other columns, or of probabilities that are none, would only fail much later."
-    odd = [*(f'lacks {c}' for c in prediction_columns if c not in table), *(f'has {c}' for c in table if c not in prediction_columns)]
-    if odd: raise UserError(f'{path}: is no table of predictions (it {", ".join(odd[:4])}{", ..." if len(odd) > 4 else ""}); make one with `predict`.')
+    "The table with its columns in order; an error if columns or probabilities are wrong."
+    odd = [f'lacks {c}' for c in prediction_columns if c not in table]
+    odd += [f'has {c}' for c in table if c not in prediction_columns]
+    if len(odd) > 4: odd[4:] = ['...']
+    if odd: raise UserError(f'{path}: is no table of predictions (it {", ".join(odd)}); make one with `predict`.')
     p = table[list(probability_columns)].to_numpy(np.float32)
-    if bad := (~((p >= 0) & (p <= 1)).all(1)).nonzero()[0].tolist():
+    bad = np.flatnonzero(~((p >= 0) & (p <= 1)).all(1))
+    if len(bad):
         cell = table.iloc[bad[0]]
-        raise UserError(f'{path}: {len(bad)} cells have probabilities outside 0 to 1, the first is cell {cell["number"]} of {cell["id"]}; predict again.')
+        raise UserError(f'{path}: {len(bad)} cells have probabilities outside 0 to 1, the first is cell {cell["number"]} of {cell["id"]}; '
+                        'predict again.')
     if table.duplicated(['id', 'number']).any(): raise UserError(f'{path}: has cells twice; predict again.')
     return table[list(prediction_columns)].astype({c: np.float32 for c in probability_columns})
 
 # %% ../nbs/06a_submission.ipynb #ea81fb82
 def write_predictions(path: str|Path, # file, `*.parquet`
                       table: pd.DataFrame, # one row a cell, with the columns `prediction_columns`
-                      about: dict, # how they were made: model, views, ...; anything that JSON can hold
+                      about: dict, # how they were made (model, views, ...), anything that JSON can hold
                      ) -> Path: # the same path
-    "Write a table of predictions; complete or absent."
+    "Write a table of predictions; the file is complete or absent."
     out = pa.Table.from_pandas(_check_predictions(table, path), preserve_index=False)
     sink = pa.BufferOutputStream()
     pq.write_table(out.replace_schema_metadata(dict(about=json.dumps(about))), sink, compression='zstd')
     return write_bytes(path, sink.getvalue())
 
 def read_predictions(path: str|Path, # file, `*.parquet`
-                    ) -> tuple: # table, about
+                    ) -> tuple: # table, and how the predictions were made
     "A table of predictions, and how they were made."
-    try: out = pq.read_table(existing(path, 'table of predictions'))
-    except (pa.ArrowInvalid, OSError): raise UserError(f'{path}: cannot be read as Parquet, it is damaged or something else; predict again.') from None
+    path = existing(path, 'table of predictions')
+    try: out = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError):
+        raise UserError(f'{path}: cannot be read as Parquet, it is damaged or something else; predict again.') from None
     about = json.loads((out.schema.metadata or {}).get(b'about', b'{}'))
     return _check_predictions(out.to_pandas(), path), about
 
 # %% ../nbs/06a_submission.ipynb #0e99fbde
-def prediction_string(cells: np.ndarray, # label image
-                      table: pd.DataFrame, # rows of these cells in the table of predictions
+def prediction_string(cells: np.ndarray, # label image, height x width
+                      table: pd.DataFrame, # predictions of these cells
                      ) -> str: # class, probability and mask, for every cell and class
-    "What a submission says of a field."
+    "The prediction string of a field."
     texts = encode_cells(cells) if len(table) else {}
-    if lost := sorted({*table['number']} - {*texts}):
-        raise UserError(f'the masks have no cell {lost[0]}, though the predictions do; were they segmented again? Predict again')
-    return ' '.join(f'{k} {p:.9g} {texts[n]}' for n, ps in zip(table['number'].tolist(), table[list(probability_columns)].to_numpy(np.float64).tolist())
-                    for k, p in enumerate(ps))
+    lost = sorted({*table['number']} - {*texts})
+    if lost: raise UserError(f'the masks have no cell {lost[0]}, though the predictions do; were they segmented again? Predict again')
+    words = []
+    for number, *p in table[['number', *probability_columns]].itertuples(index=False):
+        words += [f'{k} {float(p[k]):.9g} {texts[number]}' for k in range(len(classes))]
+    return ' '.join(words)
 
 # %% ../nbs/06a_submission.ipynb #2bc5985f
 submission_columns = ('ID', 'ImageWidth', 'ImageHeight', 'PredictionString')
 
 def _words(line):
-    "The cells of a line of CSV; quotes are rare, and base64 has no commas."
+    "The columns of a line of CSV; quotes are rare, and base64 has no commas."
     text = line.decode('utf-8-sig', 'replace').rstrip('\r\n')
     if '"' not in text: return text.split(',')
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))
@@ -167,24 +198,25 @@ def _words(line):
 
 @dataclass
 class Row:
-    "A row of a submission: a field and what is said of its cells."
-    number: int # line of the file; the header is line 1
+    "A row of a submission: a field and its prediction string."
+    number: int # line of the file, from 1 (the header) on
     id: str # of the field
-    width: int=0 # in pixels
-    height: int=0 # in pixels
+    width: int=0 # of the field, in pixels; 0 where it is wrong
+    height: int=0 # of the field, in pixels; 0 where it is wrong
     text: str='' # the prediction string
-    problems: list=field(default_factory=list) # what is wrong with the row, sentences
+    problems: list=field(default_factory=list) # what is wrong with the row, in sentences
 
 # %% ../nbs/06a_submission.ipynb #3a7613b4
 class Rows:
     "The rows of a submission or solution file, one at a time."
     def __init__(self,
                  path: str|Path, # CSV file
-                 what: str='submission', # what it should be, for messages
+                 what: str='submission', # kind of file, for error messages
                 ):
         self.path = existing(path, what)
         with open(self.path, 'rb') as f: self.columns = tuple(_words(f.readline(2**16)))
-        if missing := [c for c in submission_columns if c not in self.columns]:
+        missing = [c for c in submission_columns if c not in self.columns]
+        if missing:
             raise UserError(f'{path}: its first line has no {missing[0]}; a {what} has the columns {", ".join(submission_columns)}.')
         self.order = [self.columns.index(c) for c in submission_columns]
     def _lines(self):
@@ -196,71 +228,83 @@ class Rows:
     def __iter__(self):
         for number, _, line in self._lines(): yield self._row(number, line)
     def _row(self, number, line):
-        found = _words(line)
-        if len(found) != len(self.columns): return Row(number, found[0][:80], problems=[f'it has {len(found)} cells instead of {len(self.columns)}'])
-        key, width, height, text = (found[i] for i in self.order)
-        if width.isdecimal() and height.isdecimal() and 0 < int(width)*int(height) < 2**32: return Row(number, key, int(width), int(height), text)
-        return Row(number, key, problems=[f'the size {width[:20]!r} x {height[:20]!r} is none'])
+        words = _words(line)
+        if len(words) != len(self.columns):
+            return Row(number, words[0][:80], problems=[f'it has {len(words)} cells instead of {len(self.columns)}'])
+        id, width, height, text = (words[i] for i in self.order)
+        if not (width.isdecimal() and height.isdecimal() and 0 < int(width)*int(height) < 2**32):
+            return Row(number, id, problems=[f'the size {width[:20]!r} x {height[:20]!r} is none'])
+        return Row(number, id, int(width), int(height), text)
 
 # %% ../nbs/06a_submission.ipynb #c0e40c4b
 @patch
 def places(self: Rows) -> dict: # id -> line number and position in the file
-    "Where each field's row is; a field that is there twice is an error."
+    "Where the row of each field is; a field that is there twice is an error."
     out = {}
     for number, offset, line in self._lines():
-        key = self._row(number, line).id
-        if key in out: raise UserError(f'{self.path}: line {number}: the field {key} is there twice, first in line {out[key][0]}; keep one.')
-        out[key] = number, offset
+        id = self._row(number, line).id
+        if id in out: raise UserError(f'{self.path}: line {number}: the field {id} is there twice, first in line {out[id][0]}; keep one.')
+        out[id] = number, offset
     return out
 
 @patch
 def at(self: Rows,
-       place: tuple, # one of the values of `places`
+       place: tuple, # line number and position in the file, from `places`
       ) -> Row: # the row there
     "One row, wherever it is in the file."
+    number, offset = place
     with open(self.path, 'rb') as f:
-        f.seek(place[1])
-        return self._row(place[0], f.readline())
+        f.seek(offset)
+        return self._row(number, f.readline())
 
 # %% ../nbs/06a_submission.ipynb #c6ecf967
 @dataclass
 class Objects:
-    "What a row says of its field's cells; masks that occur again are kept once."
+    "The objects of a field: class, score and mask; masks that occur again are kept once."
     classes: list=field(default_factory=list) # class of each object
-    scores: list=field(default_factory=list) # its probability; in a solution file, whether it stands for a group
-    which: list=field(default_factory=list) # its mask, as position in `masks`
+    scores: list=field(default_factory=list) # probability of each object, or in a solution file whether it is a group
+    which: list=field(default_factory=list) # mask of each object, as position in `masks`
     masks: list=field(default_factory=list) # packed run lengths, as pycocotools takes them
-    problems: list=field(default_factory=list) # where and what, sentences
+    problems: list=field(default_factory=list) # pairs: number of the object (empty for the row), and what is wrong
 
 _class_of_word = {str(k): k for k in range(len(classes))}
+_group_of_word = {'0': False, '1': True}
 
 def _probability(word):
     "A number from 0 to 1, or nothing."
-    try: return p if 0 <= (p := float(word)) <= 1 else None
+    try: p = float(word)
     except ValueError: return None
-
-def _group(word): return dict(zip('01', (False, True))).get(word)
+    return p if 0 <= p <= 1 else None
 
 # %% ../nbs/06a_submission.ipynb #5c4e96e8
 def read_objects(row: Row, # from `Rows`
-                 truth: bool=False, # is it of a solution file?
+                 truth: bool=False, # True for rows of a solution file
                 ) -> Objects: # objects, masks, and what is wrong
-    "The objects that a row speaks of."
-    n, value, at = (7, _group, 5) if truth else (3, _probability, 1)
-    out, known, words = Objects(problems=[('', p) for p in row.problems]), {}, row.text.split(' ') if row.text else []
+    "The objects in the prediction string of a row."
+    out = Objects(problems=[('', problem) for problem in row.problems])
+    words = row.text.split(' ') if row.text else []
     if '' in words:
         out.problems.append(('', 'its words are not separated by single spaces'))
         words = row.text.split()
+    n, at = (7, 5) if truth else (3, 1)
     if len(words) % n: out.problems.append(('', f'its {len(words)} words are not groups of {n}; was it cut off?'))
+    known = {}
     for i, (kind, score, text) in enumerate(zip(words[::n], words[at::n], words[n-1::n]), 1):
         if truth and text == '-1': continue
         if text not in known: known[text] = _mask_place(out, row, i, text)
-        k, s, place = _class_of_word.get(kind), value(score), known[text]
-        if k is None: out.problems.append((i, f'the class {kind[:20]!r} is not one of 0 to {len(classes) - 1}'))
-        if s is None: out.problems.append((i, f'{score[:20]!r} is no {"0 or 1" if truth else "probability from 0 to 1"}'))
-        if None in (k, s, place): continue
-        out.classes.append(k); out.scores.append(s); out.which.append(place)
+        _add_object(out, i, kind, score, known[text], truth)
     return out
+
+def _add_object(out, i, kind, score, place, truth):
+    "Add an object to those of a field, or what is wrong with it."
+    k = _class_of_word.get(kind)
+    value = _group_of_word.get(score) if truth else _probability(score)
+    if k is None: out.problems.append((i, f'the class {kind[:20]!r} is not one of 0 to {len(classes) - 1}'))
+    if value is None: out.problems.append((i, f'{score[:20]!r} is no {"0 or 1" if truth else "probability from 0 to 1"}'))
+    if None in (k, value, place): return
+    out.classes.append(k)
+    out.scores.append(value)
+    out.which.append(place)
 
 def _mask_place(out, row, i, text):
     "The position of a new mask, or nothing when it is none."
@@ -271,116 +315,137 @@ def _mask_place(out, row, i, text):
 
 # %% ../nbs/06a_submission.ipynb #a06aa650
 def _expected(ws, sample, table):
-    "The fields that the submission must have, in order: id -> width and height, where they are known."
-    if sample: return {r.id: (r.width, r.height) for r in Rows(sample, 'sample submission')}
-    known = {k: (int(w), int(h)) for k, w, h in table[['id', 'width', 'height']].drop_duplicates('id').itertuples(index=False)}
+    "The fields that the submission must have, in order: id -> width and height, 0 where they are unknown."
+    if sample: return {row.id: (row.width, row.height) for row in Rows(sample, 'sample submission')}
+    sizes = table[['id', 'width', 'height']].drop_duplicates('id')
+    known = {id: (int(width), int(height)) for id, width, height in sizes.itertuples(index=False)}
     if (ws/'fields.csv').exists(): ids = read_fields(ws)['id']
     else: ids = sorted(f.stem for f in (ws/'masks').glob('*.tif')) or known
-    return {k: known.get(k, (0, 0)) for k in ids}
+    return {id: known.get(id, (0, 0)) for id in ids}
 
-def _field_row(ws, key, size, rows):
+def _field_row(ws, id, size, rows):
     "Width, height and prediction string of a field."
-    cells = read_masks(ws/'masks'/f'{key}.tif')[1]
-    seen = cells.shape[::-1]
-    for other in (size, *map(tuple, rows[['width', 'height']].drop_duplicates().to_numpy().tolist())):
-        if any(other) and other != seen: raise UserError(f'{key}: its masks have {seen[0]} x {seen[1]} pixels, but {other[0]} x {other[1]} are expected; segment it again.')
-    return *seen, prediction_string(cells, rows)
+    cells = read_masks(ws/'masks'/f'{id}.tif')[1]
+    height, width = cells.shape
+    predicted = rows[['width', 'height']].drop_duplicates().to_numpy().tolist()
+    for other in (size, *map(tuple, predicted)):
+        if any(other) and other != (width, height):
+            raise UserError(f'{id}: its masks have {width} x {height} pixels, but {other[0]} x {other[1]} are expected; segment it again.')
+    return width, height, prediction_string(cells, rows)
 
 # %% ../nbs/06a_submission.ipynb #ee7e4eb9
 @command
-def submit(ws: str, # workspace, with the masks
-           predictions: str, # name of the predictions in the workspace, or a Parquet file
-           dest: Place='submission.csv', # the file to write
-           sample: str=None, # sample_submission.csv, whose fields and order are kept (default: those of fields.csv)
-           progress: bool=True, # a progress bar, unless it is switched off
-          ) -> Outcome: # cells by field, and the fields whose masks are missing
+def submit(ws: str, # workspace with the masks
+           predictions: str, # name of a table in WS/predictions, or path of a Parquet file
+           dest: Place='submission.csv', # file to write
+           sample: str=None, # sample_submission.csv, for the fields and their order (those of fields.csv)
+           progress: bool=True, # show a progress bar
+          ) -> Outcome: # number of cells by field, and the fields whose masks are missing
     "Write the competition's CSV from predictions and masks."
     ws = existing(ws, 'workspace')
     table, _ = read_predictions(predictions if predictions.endswith('.parquet') else ws/'predictions'/f'{predictions}.parquet')
-    expected, places = _expected(ws, sample, table), table.groupby('id').indices
-    if not {*expected} & {*places} and len(table):
-        raise UserError(f'{sample or ws}: has none of the {len(places)} fields of the predictions {predictions}; give what belongs together.')
+    expected = _expected(ws, sample, table)
+    places = table.groupby('id').indices
+    if len(table) and not {*expected} & {*places}:
+        raise UserError(f'{sample or ws}: has none of the {len(places)} fields of the predictions {predictions}; '
+                        'give the sample or workspace that they belong to.')
     done, failed = {}, {}
     with whole_file(dest, 'w') as f:
         out = csv.writer(f, lineterminator='\n')
         out.writerow(submission_columns)
-        for key, size in _watch(expected.items(), len(expected), 'submit', progress):
-            rows = table.iloc[places.get(key, [])]
-            try: out.writerow([key, *_field_row(ws, key, size, rows)])
+        for id, size in with_progress(expected.items(), len(expected), 'submit', progress):
+            rows = table.iloc[places.get(id, [])]
+            try:
+                out.writerow([id, *_field_row(ws, id, size, rows)])
+                done[id] = dict(cells=len(rows))
             except UserError as e:
-                out.writerow([key, *(max(o, 1) for o in size), ''])
-                failed[key] = str(e), ''
-            else: done[key] = dict(cells=len(rows))
+                out.writerow([id, *(max(n, 1) for n in size), ''])
+                failed[id] = str(e), ''
+    note = f'{dest} has {len(expected)} fields.'
     extra = len({*places} - {*expected})
-    return Outcome('submit', done, failed, note=f'{dest} has {len(expected)} fields.' + (f' {extra} fields of the predictions are not among them.' if extra else ''))
+    if extra: note += f' {extra} fields of the predictions are not among them.'
+    return Outcome('submit', done, failed, note=note)
 
 # %% ../nbs/06a_submission.ipynb #6d5d6d24
-class Validation(Outcome):
-    "What was found in a submission: errors (in `failed`) and warnings, by place."
+class SubmissionReport(Outcome):
+    "Errors (in `failed`) and warnings of a submission, by place."
     def __init__(self,
-                 path: str, # the file
-                 limit: int=100, # how many places are kept
+                 path: str, # of the submission
+                 limit: int=100, # places of errors, and of warnings, that are listed
                 ):
         super().__init__('validate', {}, {})
-        self.path, self.limit, self.warnings, self.count = path, limit, {}, Counter()
+        self.path = path
+        self.limit = limit
+        self.warnings = {}
+        self.count = Counter()
     def add(self,
             kind: str, # 'error' or 'warning'
-            row: Row, # where
+            row: Row, # where it is
             what: str, # what is wrong
-            triple: int='', # which triple of the row
+            triple: int='', # which triple of the row, from 1 on; empty for the row itself
            ):
-        "Note a problem."
+        "Add an error or a warning."
         self.count[kind] += 1
-        where = f'line {row.number}, field {row.id}' + (f', triple {triple}' if triple else '')
+        where = f'line {row.number}, field {row.id}'
+        if triple: where += f', triple {triple}'
         kept = self.failed if kind == 'error' else self.warnings
         if where in kept: kept[where] = f'{kept[where][0]}; {what}', ''
         elif len(kept) < self.limit: kept[where] = what, ''
     def __repr__(self):
         n = self.count
-        head = f'{self.path}: {n["rows"]} fields, {n["masks"]} masks, {n["triples"]} triples; {n["error"]} errors, {n["warning"]} warnings.'
-        lines = [f'  {kind}: {k}: {v[0]}' for kind, kept in (('error', self.failed), ('warning', self.warnings)) for k, v in kept.items()]
+        lines = [f'  error: {where}: {what}' for where, (what, _) in self.failed.items()]
+        lines += [f'  warning: {where}: {what}' for where, (what, _) in self.warnings.items()]
         more = n['error'] + n['warning'] - len(lines)
-        return '\n'.join([head, *lines] + [f'  ... and {more} more'] * (more > 0))
+        if more > 0: lines.append(f'  ... and {more} more')
+        head = f'{self.path}: {n["rows"]} fields, {n["masks"]} masks, {n["triples"]} triples; {n["error"]} errors, {n["warning"]} warnings.'
+        return '\n'.join([head, *lines])
 
 # %% ../nbs/06a_submission.ipynb #173eb15c
-def _check_row(row, out):
-    "Everything that can be wrong within a row."
+def _check_row(row, report):
+    "Report everything that is wrong within a row."
     objects = read_objects(row)
-    for triple, what in objects.problems: out.add('error', row, what, triple)
-    out.count.update(rows=1, masks=len(objects.masks), triples=len(objects.classes))
+    for triple, what in objects.problems: report.add('error', row, what, triple)
+    report.count.update(rows=1, masks=len(objects.masks), triples=len(objects.classes))
     if not objects.masks: return
     area = coco.area(objects.masks)
-    if empty := int((area == 0).sum()): out.add('warning', row, f'{empty} masks are empty; the scorer drops them')
-    both = int(area.sum()) - int(coco.area(coco.merge(objects.masks)))
-    if both: out.add('warning', row, f'its cells overlap in {both} pixels')
-    again = len(objects.classes) - len({*zip(objects.classes, objects.which)})
-    if again: out.add('warning', row, f'{again} triples repeat the class and mask of another; they count as false')
+    empty = int((area == 0).sum())
+    overlap = int(area.sum()) - int(coco.area(coco.merge(objects.masks)))
+    repeated = len(objects.classes) - len({*zip(objects.classes, objects.which)})
+    if empty: report.add('warning', row, f'{empty} masks are empty; the scorer drops them')
+    if overlap: report.add('warning', row, f'its cells overlap in {overlap} pixels')
+    if repeated: report.add('warning', row, f'{repeated} triples repeat the class and mask of another; they count as false')
 
-def _check_place(row, last, expected, seen, out):
-    "Whether the row is where the sample has it; returns its place there."
-    if row.id in seen: out.add('error', row, f'the field is there twice, first in line {seen[row.id]}')
+def _check_place(row, last, expected, seen, report):
+    "Report a row that is not where the sample has it; returns its position in the sample."
+    if row.id in seen: report.add('error', row, f'the field is there twice, first in line {seen[row.id]}')
     seen.setdefault(row.id, row.number)
     if expected is None: return last
-    if row.id not in expected: return out.add('error', row, 'the field is not in the sample submission') or last
-    place, *size = expected[row.id]
-    if place < last: out.add('error', row, 'it comes too late; keep the order of the sample submission')
-    if row.height and [row.width, row.height] != size: out.add('error', row, f'its size is {row.width} x {row.height}, in the sample submission {size[0]} x {size[1]}')
+    if row.id not in expected:
+        report.add('error', row, 'the field is not in the sample submission')
+        return last
+    place, width, height = expected[row.id]
+    if place < last: report.add('error', row, 'it comes too late; keep the order of the sample submission')
+    if row.height and (row.width, row.height) != (width, height):
+        report.add('error', row, f'its size is {row.width} x {row.height}, in the sample submission {width} x {height}')
     return max(place, last)
 
 # %% ../nbs/06a_submission.ipynb #39e31927
 @command
-def validate(path: str, # the submission
+def validate(path: str, # submission to check
              sample: str=None, # sample_submission.csv, to compare fields, order and sizes with
-             limit: Count=100, # how many places of errors, and of warnings, are listed
-            ) -> Validation: # prints as a list; has `failed` and `warnings`
-    "Say everything that is wrong with a submission file."
-    rows, out, seen, last = Rows(path), Validation(path, limit), {}, -1
-    header = Row(1, '(header)')
-    if rows.columns != submission_columns: out.add('error', header, f'the columns are {", ".join(rows.columns)}, not {", ".join(submission_columns)}')
-    expected = {r.id: (i, r.width, r.height) for i, r in enumerate(Rows(sample, 'sample submission'))} if sample else None
+             limit: Count=100, # places of errors, and of warnings, that are listed
+            ) -> SubmissionReport: # prints as a list, has `failed` and `warnings`
+    "List everything that is wrong with a submission file."
+    rows = Rows(path)
+    report = SubmissionReport(path, limit)
+    if rows.columns != submission_columns:
+        report.add('error', Row(1, '(header)'), f'the columns are {", ".join(rows.columns)}, not {", ".join(submission_columns)}')
+    expected = None
+    if sample: expected = {row.id: (i, row.width, row.height) for i, row in enumerate(Rows(sample, 'sample submission'))}
+    seen, last = {}, -1
     for row in rows:
-        last = _check_place(row, last, expected, seen, out)
-        _check_row(row, out)
-    for key in [*(expected or {})]:
-        if key not in seen: out.add('error', Row(1, key), 'the field is in the sample submission, but has no row')
-    return out
+        last = _check_place(row, last, expected, seen, report)
+        _check_row(row, report)
+    for id in expected or ():
+        if id not in seen: report.add('error', Row(1, id), 'the field is in the sample submission, but has no row')
+    return report

@@ -1,4 +1,4 @@
-"""After this page you can make as many fields as you like that look like the atlas's, and know the truth of every cell in them.
+"""After this page you can generate any number of fields that resemble those of the atlas, with the true mask and labels of every cell.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/synth.html.md"""
 
@@ -8,7 +8,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/synth.html.md"""
 __all__ = ['shares', 'kinds', 'patterns', 'photons', 'Side', 'View', 'Seed', 'Noise', 'Variability', 'label_sets', 'draw_labels',
            'draw_shows', 'texture', 'Culture', 'draw_culture', 'outlines', 'streams', 'draw_style', 'Scene', 'Cell',
            'grow_cell', 'worms', 'draw_red', 'draw_blue', 'draw_yellow', 'pattern', 'expose', 'image_labels', 'Field',
-           'make_field', 'synth']
+           'make_field', 'save_field', 'synth']
 
 # %% ../nbs/00a_synth.ipynb #e8174d5d
 import string
@@ -44,33 +44,38 @@ cfj,chn,cim,deh,dhq,djq,ejnq,eqr,fhkq,fhn,fiq,fjn,gjn,hjn,hkmn,hnpq,hp,ijn,ijo,i
 # %% ../nbs/00a_synth.ipynb #d6e80764
 @lru_cache
 def label_sets(
-    temper: float=.6, # exponent of the counts: 1 leaves them, 0 makes all sets of one size equally frequent
+    temper: float=.6, # exponent of the counts: 1 keeps them, 0 makes all sets of one size equally frequent
 ) -> tuple: # label sets, and the probability of each
-    "The label sets of the real training table; rare ones more frequent, the number of labels per image as it is."
-    words = [(w, int(n)) for n, part in (o.split(':') for o in _counts.split()) for w in part.split(',')]
-    sets = [tuple(map(string.ascii_lowercase.index, w)) for w,_ in words]
-    counts, length = np.array([n for _,n in words], dtype=float), np.array([len(o) for o in sets])
+    "Label sets of the training table, with rare sets made more frequent; the number of labels an image is kept."
+    sets, counts = [], []
+    for entry in _counts.split():
+        n, words = entry.split(':')
+        for word in words.split(','):
+            sets.append(tuple(map(string.ascii_lowercase.index, word)))
+            counts.append(float(n))
+    counts = np.array(counts)
+    length = np.array([len(o) for o in sets])
     p = counts**temper
     for k in set(length): p[length == k] *= counts[length == k].sum()/p[length == k].sum()
     return sets, p/p.sum()
 
 # %% ../nbs/00a_synth.ipynb #f1ecfb84
-def draw_labels(rng: np.random.Generator, # source of chance
-               ) -> tuple: # class indices
-    "The labels of one image, as often together as in the real table."
+def draw_labels(rng: np.random.Generator, # random number generator
+               ) -> tuple: # class numbers
+    "Draw the labels of one image from `label_sets`."
     sets, p = label_sets()
     return sets[min(np.searchsorted(np.cumsum(p), rng.random()), len(sets) - 1)]
 
 # %% ../nbs/00a_synth.ipynb #bdce2d85
 shares = dict(low=(30, 1), medium=(2.2, 1.1), high=(1, 1.6))
 
-def draw_shows(rng: np.random.Generator, # source of chance
+def draw_shows(rng: np.random.Generator, # random number generator
                labels: tuple, # labels of the image
                n: int, # number of cells
                variability: str, # 'low', 'medium' or 'high'
-               empty: float, # share of cells that show nothing
-              ) -> np.ndarray: # n x 19, true where a cell shows a class
-    "Which cells show which labels of their image; spindles need cells that divide, so few show them, and nothing else."
+               empty: float, # fraction of cells without any label
+              ) -> np.ndarray: # boolean, n x 19: true where a cell shows a class
+    "Draw which cells show which labels of their image; few cells show a mitotic spindle, and no other label with it."
     shows = np.zeros((n, len(classes)), dtype=bool)
     for k in (o for o in labels if o != negative):
         share = rng.beta(*shares[variability])
@@ -88,15 +93,17 @@ kinds = (*_bands, 'net')
 
 @lru_cache
 def texture(kind: str, # one of `kinds`
-           ) -> np.ndarray: # periodic, twice its period wide, mean 0 and deviation 1 (`net`: 0 to 1)
-    "Noise between two lengths; `net` is the lines where such a noise is zero, twice."
+           ) -> np.ndarray: # two periods high and wide; mean 0 and standard deviation 1 (`net`: 0 to 1)
+    "Band-pass filtered noise; `net` are the lines along which two such noises are zero."
     rng = np.random.default_rng([19, kinds.index(kind)])
     if kind == 'net': sheet = np.max([np.exp(-(_noise(rng, 1.2, 4)/.45)**2) for _ in range(2)], axis=0)
     else: sheet = _noise(rng, *_bands[kind])
     return np.tile(sheet, (2, 2))
 
 def _noise(rng, short, long):
-    freq = np.hypot(*np.meshgrid(*[np.fft.fftfreq(_period)]*2))
+    "Noise with structures between two lengths, in units."
+    along = np.fft.fftfreq(_period)
+    freq = np.hypot(*np.meshgrid(along, along))
     gain = np.exp(-2*(np.pi*freq*short)**2) - np.exp(-2*(np.pi*freq*long)**2)
     noise = np.fft.ifft2(np.fft.fft2(rng.standard_normal((_period, _period)))*gain).real
     return (noise/noise.std()).astype(np.float32)
@@ -104,14 +111,14 @@ def _noise(rng, short, long):
 # %% ../nbs/00a_synth.ipynb #881d60ba
 @dataclass
 class Culture:
-    "Where the cells of a field are, before they have outlines."
-    width: float # of the field, in units
-    xy: np.ndarray # centres
-    radius: np.ndarray # size of each cell, were it alone
-    elongation: np.ndarray # length over breadth
-    angle: np.ndarray # direction of the long axis
-    ragged: float # how irregular outlines are
-    crowding: float # 0 = cells apart, 1 = no gaps
+    "Positions, sizes and directions of the cells of a field, before they have outlines."
+    width: float # width of the field in units
+    xy: np.ndarray # centres of the cells in units, n x 2
+    radius: np.ndarray # radius of each cell without neighbours, in units
+    elongation: np.ndarray # length of each cell over its width
+    angle: np.ndarray # direction of each long axis in radians
+    ragged: float # irregularity of the outlines
+    crowding: float # 0: cells apart, 1: no gaps
 
 # %% ../nbs/00a_synth.ipynb #07942300
 _margin = 96
@@ -125,12 +132,14 @@ def _lattice(rng, spacing, stretch, turn, width, jitter):
     c, s = np.cos(turn), np.sin(turn)
     return xy @ np.array([[c, s], [-s, c]]) + width/2 + rng.uniform(-.5, .5, 2)*spacing
 
-def draw_culture(rng: np.random.Generator, # source of chance
-                 view: float=1., # how many standard fields wide
-                 touching: float=.6, # crowding: 0 = cells apart, 1 = no gaps
-                ) -> Culture: # seeds of the cells
-    "Seed the cells of a field."
-    width, stretch, turn = 512*view, 1 + rng.beta(1.1, 1.5), rng.uniform(0, np.pi)
+def draw_culture(rng: np.random.Generator, # random number generator
+                 view: float=1., # width of the field in standard fields
+                 touching: float=.6, # crowding: 0: cells apart, 1: no gaps
+                ) -> Culture: # the cells
+    "Draw positions, sizes and directions of the cells of a field."
+    width = 512*view
+    stretch = 1 + rng.beta(1.1, 1.5)
+    turn = rng.uniform(0, np.pi)
     crowding = float(np.clip(touching + rng.normal(0, .18)*(0 < touching < 1), 0, 1))
     spacing = 512/np.sqrt(rng.uniform(6.5, 12.5)*.866)
     xy = _lattice(rng, spacing, stretch, turn, width, .05 + .13*crowding)
@@ -161,7 +170,7 @@ def _reach(dx, dy, length, breadth, angle, lobes):
     return r/lobes[(turn*(256/2/np.pi)).astype(np.uint8)]
 
 # %% ../nbs/00a_synth.ipynb #2383a1b5
-def outlines(rng: np.random.Generator, # source of chance
+def outlines(rng: np.random.Generator, # random number generator
              culture: Culture, # seeds of the cells
              mitotic: np.ndarray, # true for cells that divide: they are round
             ) -> list: # (x and y of the window's corner, margin on a grid of 2 units) of each cell
@@ -173,7 +182,7 @@ def outlines(rng: np.random.Generator, # source of chance
     second, claims = best.copy(), []
     for xy, radius, elongation, angle, divides in zip(culture.xy, culture.radius, culture.elongation, culture.angle, mitotic):
         long, lobes = radius*np.sqrt(elongation), _lobes(rng, culture.ragged)
-        axes = (radius*.75,)*2 if divides else (long, radius**2/long)
+        axes = (radius*.75, radius*.75) if divides else (long, radius**2/long)
         lo, hi = (np.clip((xy + o*(1.45*long + 14) + _margin)/_step, 0, n).astype(int) for o in (-1, 1))
         win = np.s_[lo[1]:hi[1], lo[0]:hi[0]]
         d = _reach(x[win] - np.float32(xy[0]), y[win] - np.float32(xy[1]), *axes, angle, np.ones_like(lobes) if divides else lobes)
@@ -185,49 +194,58 @@ def outlines(rng: np.random.Generator, # source of chance
 # %% ../nbs/00a_synth.ipynb #43dbb21b
 _purposes = 'labels culture shares style texture outlines choice mitosis gain cell camera noise omit'.split()
 
-def streams(seed: int, # of the data set
-            index: int, # of the field
-           ) -> callable: # purpose, and number of the cell -> source of chance
-    "Independent sources of chance for everything that is drawn in one field."
+def streams(seed: int, # random seed of the dataset
+            index: int, # number of the field
+           ) -> callable: # (purpose, number of the cell) -> random number generator
+    "Independent random number generators for all parts of one field."
     return lambda purpose, *k: np.random.default_rng([seed, index, _purposes.index(purpose), *k])
 
-def draw_style(rng: np.random.Generator, # source of chance
-              ) -> SimpleNamespace: # what all cells of a field have in common
-    "How this cell line looks, and how strong its stains are."
+def draw_style(rng: np.random.Generator, # random number generator
+              ) -> SimpleNamespace: # parameters that all cells of a field have in common
+    "Draw the appearance of a cell line and the intensity of its stains."
     u = rng.uniform
     style = dict(filaments=u(130, 330), thick=u(.6, 1.2), wrap=u(0, .6), decay=u(0, 1.7), hollow=u(.7, .95), glow=u(.15, .7),
-                 mottle=u(.08, .34), spots=max(0, u(-1, 1)), lumpy=rng.beta(1, 3), er_nucleus=u(.03, .2), er_decay=u(.2, 2.3), er_net=u(.2, .9),
+                 mottle=u(.08, .34), spots=max(0, u(-1, 1)), lumpy=rng.beta(1, 3),
+                 er_nucleus=u(.03, .2), er_decay=u(.2, 2.3), er_net=u(.2, .9),
                  unspecific=.14*rng.beta(1.2, 3), defocus=max(0, u(-.4, .15)))
     gain = dict(red=u(90, 230), green=float(np.exp(rng.normal(4.6, .4))), blue=u(100, 230), yellow=u(90, 240))
     return SimpleNamespace(**style, gain=gain)
 
 # %% ../nbs/00a_synth.ipynb #d0801bdd
 class Scene:
-    "A field in the making: scale, style, textures, and the channels as they fill up."
+    "A field that is being drawn: scale, style, textures and channels."
     def __init__(self,
-                 rng: callable, # sources of chance, from `streams`
-                 size: int=512, # pixels along a side
-                 view: float=1., # how many standard fields wide
+                 rng: callable, # random number generators, as `streams` returns them
+                 size: int=512, # height and width in pixels
+                 view: float=1., # width of the field in standard fields
                 ):
-        self.size, self.scale, self.style = size, size/(512*view), draw_style(rng('style'))
+        self.size = size
+        self.scale = size/(512*view)
+        self.style = draw_style(rng('style'))
         self.pad = int(np.ceil(24*self.scale))
         full = size + 2*self.pad
         self.canvas = {o: np.zeros((full, full), np.float32) for o in channels}
         self.nuclei, self.cells = np.zeros((2, size, size), np.uint16)
-        self.cell_labels, self._planes = [], {}
+        self.cell_labels = []
+        self._planes = {}
         self._shift = rng('texture').integers(0, _period, (len(kinds), 8, 2))
 
-    def window(self, lo, hi): return np.s_[lo[1]+self.pad:hi[1]+self.pad, lo[0]+self.pad:hi[0]+self.pad]
+    def window(self, lo, hi):
+        "Slices of the canvas from corner `lo` to `hi`, both (x, y) in pixels."
+        return np.s_[lo[1]+self.pad:hi[1]+self.pad, lo[0]+self.pad:hi[0]+self.pad]
 
     def texture(self, kind, variant, lo, hi):
-        "A piece of one of the sheets, the same for the same place at every scale."
+        "A piece of a texture, the same for the same place at every scale."
         if (kind, variant) not in self._planes: self._planes[kind, variant] = self._plane(kind, variant)
         return self._planes[kind, variant][self.window(lo, hi)]
 
     def _plane(self, kind, variant):
-        full, (x, y) = self.size + 2*self.pad, self._shift[kinds.index(kind), variant]
-        n, sheet = int(np.ceil(full/self.scale)) + 1, texture(kind)
-        if (k := -(-n//_period)) > 1: sheet = np.tile(sheet, (k, k))
+        "A texture for the whole canvas."
+        x, y = self._shift[kinds.index(kind), variant]
+        n = int(np.ceil((self.size + 2*self.pad)/self.scale)) + 1
+        sheet = texture(kind)
+        repeats = -(-n//_period)
+        if repeats > 1: sheet = np.tile(sheet, (repeats, repeats))
         sheet = sheet[y:y+n, x:x+n]
         if self.scale == 1: return sheet
         return cv2.resize(np.ascontiguousarray(sheet), None, fx=self.scale, fy=self.scale, interpolation=cv2.INTER_CUBIC)
@@ -237,43 +255,50 @@ _turn = np.arange(256)*(2*np.pi/256)
 _rays = np.stack([np.cos(_turn), np.sin(_turn)], -1)
 
 class Cell:
-    "A cell: its shape, and the tools to draw in it."
+    "A cell: its shape, and methods to draw in it."
     def __init__(self,
-                 scene: Scene, # the field it is in
-                 rng: np.random.Generator, # source of chance
-                 corner: tuple, # x and y of the margin's first point
-                 margin: np.ndarray, # positive inside, as `outlines` gives it
-                 mitotic: bool=False, # does it divide?
+                 scene: Scene, # the field
+                 rng: np.random.Generator, # random number generator
+                 corner: tuple, # x and y of the first point of `margin`, in units
+                 margin: np.ndarray, # positive inside the cell, as `outlines` returns it
+                 mitotic: bool=False, # `True` for a dividing cell
                 ):
-        self.scene, self.style, self.scale, self.rng, self.mitotic = scene, scene.style, scene.scale, rng, mitotic
+        self.scene = scene
+        self.style, self.scale = scene.style, scene.scale
+        self.rng, self.mitotic = rng, mitotic
         _, parts, stats, _ = cv2.connectedComponentsWithStats(np.pad((margin > 0).astype(np.uint8), 1), connectivity=4)
         inside = (parts == 1 + stats[1:, 4].argmax() if len(stats) > 1 else parts > 0).astype(np.uint8)
-        self.depth, inside = cv2.distanceTransform(inside, cv2.DIST_L2, 3)[1:-1, 1:-1]*_step, inside[1:-1, 1:-1]
-        self.corner, self.area = np.array(corner), float(inside.sum())*_step**2
+        self.depth = cv2.distanceTransform(inside, cv2.DIST_L2, 3)[1:-1, 1:-1]*_step
+        inside = inside[1:-1, 1:-1]
+        self.corner = np.array(corner)
+        self.area = float(inside.sum())*_step**2
         self.margin = np.where(inside > 0, margin, -abs(margin) - 1e-3).astype(np.float32)
 
 # %% ../nbs/00a_synth.ipynb #ce6f56fb
 @patch
 def place_nucleus(self: Cell,
-                  angle: float, # direction of the cell's long axis
-                  elongation: float, # of the cell
+                  angle: float, # direction of the cell's long axis in radians
+                  elongation: float, # length of the cell over its width
                  ):
-    "Put the nucleus where there is room; in a dividing cell it is a plate of chromosomes across the spindle."
+    "Place the nucleus far from the outline; in a dividing cell it is a plate of chromosomes across the spindle."
     rng, k = self.rng, np.arange(2, 6)
     y, x = _pick(rng, self.depth)
-    self.centre, room = self.corner + np.array([x, y])*_step, float(self.depth[y, x])
-    radius, stretch = rng.uniform(.36, .48)*np.sqrt(self.area/np.pi), 1 + .6*(elongation - 1) + abs(rng.normal(0, .15))
+    self.centre = self.corner + np.array([x, y])*_step
+    self.room = room = float(self.depth[y, x])
+    radius = rng.uniform(.36, .48)*np.sqrt(self.area/np.pi)
+    stretch = 1 + .6*(elongation - 1) + abs(rng.normal(0, .15))
     breadth = min(radius/np.sqrt(stretch), .84*room)
     length = min(breadth*min(stretch, 1.75), 1.25*radius)
     a, b = rng.normal(0, .018 + .03*self.style.lumpy, (2, 4))/np.sqrt(k - 1)
     bumps = 1 + a @ np.cos(np.outer(k, _turn)) + b @ np.sin(np.outer(k, _turn))
     if self.mitotic: length, breadth = .58*room, .17*room
-    self.angle, self.room, self.radius = angle + rng.normal(0, .15), room, np.sqrt(length*breadth)
+    self.angle = angle + rng.normal(0, .15)
+    self.radius = np.sqrt(length*breadth)
     self.axes = np.array([[np.cos(self.angle), np.sin(self.angle)], [-np.sin(self.angle), np.cos(self.angle)]])
     self.nucleus_line = self.centre + _rays*(bumps/np.hypot(*(_rays @ self.axes.T/[length, breadth]).T))[:, None]
 
 def _pick(rng, depth):
-    "One of the points that lie deepest."
+    "A random point among those farthest from the outline."
     y, x = np.nonzero(depth >= .8*depth.max())
     k = int(rng.random()*len(x))
     return y[k], x[k]
@@ -291,10 +316,10 @@ def trace(self: Cell):
 
 @patch
 def place(self: Cell,
-          direction: np.ndarray, # radians, from the centre of the nucleus
-          way: np.ndarray, # -1 = centre, 0 = edge of the nucleus, 1 = outline
-         ) -> np.ndarray: # points, in units
-    "Points named by direction and way."
+          direction: np.ndarray, # direction from the centre of the nucleus in radians
+          way: np.ndarray, # -1: centre of the nucleus, 0: its edge, 1: outline of the cell
+         ) -> np.ndarray: # points in units
+    "Convert direction and way to points."
     k = (np.asarray(direction)*(256/2/np.pi)).astype(int) & 255
     inner, way = self.nucleus_line[k], np.asarray(way)[..., None]
     return inner + np.where(way < 0, inner - self.centre, self.outer_line[k] - inner)*way
@@ -302,8 +327,8 @@ def place(self: Cell,
 # %% ../nbs/00a_synth.ipynb #8213c56b
 @patch
 def frame(self: Cell,
-         ) -> bool: # does any of it lie in the field?
-    "Find the window of pixels that holds the cell, as far as it is in the field or close to it."
+         ) -> bool: # `True` if any part of the cell is in the field
+    "Find the window of pixels that contains the cell, limited to the field and its margin."
     y, x = np.nonzero(self.margin > 0)
     low, high = (np.array([o(x), o(y)])*_step + self.corner for o in (np.min, np.max))
     self.lo = np.maximum(np.floor((low - 4)*self.scale).astype(int), -self.scene.pad)
@@ -312,46 +337,56 @@ def frame(self: Cell,
 
 @patch
 def to_pixels(self: Cell):
-    "Cut the masks at the field's scale, and measure distances in them."
+    "Render the masks at the scale of the field, and measure distances in them, in units."
     s = self.scale
-    at, shape = ((self.lo + .5)/s - self.corner)/_step, tuple(int(o) for o in self.hi - self.lo)
+    at = ((self.lo + .5)/s - self.corner)/_step
+    shape = tuple(int(o) for o in self.hi - self.lo)
     margin = cv2.warpAffine(self.margin, np.array([[1/s/_step, 0, at[0]], [0, 1/s/_step, at[1]]]), shape,
                             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderValue=-1)
-    self.mask, self.nucleus_mask = (margin > 0).astype(np.uint8), np.zeros(shape[::-1], np.uint8)
+    self.mask = (margin > 0).astype(np.uint8)
+    self.nucleus_mask = np.zeros(shape[::-1], np.uint8)
     cv2.fillPoly(self.nucleus_mask, [self.fixed(self.nucleus_line)], 1, cv2.LINE_8, 4)
     self.nucleus_mask &= self.mask
     self.body, self.nucleus = (self.blur(o.astype(np.float32), .7) for o in (self.mask, self.nucleus_mask))
     self.cytoplasm = self.body*(1 - self.nucleus)
-    self.to_edge, self.off_nucleus, self.in_nucleus = (
-        np.minimum(cv2.distanceTransform(o, cv2.DIST_L2, 3), 500*s)*np.float32(1/s) for o in (self.mask, 1 - self.nucleus_mask, self.nucleus_mask))
+    self.to_edge = self._distance(self.mask)
+    self.off_nucleus = self._distance(1 - self.nucleus_mask)
+    self.in_nucleus = self._distance(self.nucleus_mask)
     self.way = self.off_nucleus/(self.off_nucleus + self.to_edge + np.float32(1e-3))
     self.thick = np.minimum(self.to_edge/(.12*np.sqrt(self.area)), 1)*self.body
 
 @patch
+def _distance(self: Cell, mask):
+    "Distance of each pixel to the outside of a mask, in units, at most 500."
+    s = self.scale
+    return np.minimum(cv2.distanceTransform(mask, cv2.DIST_L2, 3), 500*s)*np.float32(1/s)
+
+# %% ../nbs/00a_synth.ipynb #88dc0de4
+@patch
 def fixed(self: Cell,
-          xy: np.ndarray, # points, in units
-         ) -> np.ndarray: # sixteenths of the window's pixels
-    "Points as OpenCV takes them, with 4 bits for the fraction."
+          xy: np.ndarray, # points in units
+         ) -> np.ndarray: # integers: sixteenths of a pixel of the cell's window
+    "Convert points to OpenCV's fixed-point numbers with 4 fractional bits."
     return np.round((xy*self.scale - self.lo - .5)*16).astype(np.int32)
 
 @patch
 def blur(self: Cell,
-         img: np.ndarray, # drawn in the cell's window
-         sigma: float, # in units
-        ) -> np.ndarray: # blurred
-    "Blur a drawing."
+         img: np.ndarray, # image of the cell's window
+         sigma: float, # standard deviation in units
+        ) -> np.ndarray: # blurred image
+    "Gaussian blur."
     return cv2.GaussianBlur(img, (0, 0), max(sigma*self.scale, .1))
 
 # %% ../nbs/00a_synth.ipynb #4521d3ac
-def grow_cell(scene: Scene, # the field it is in
-              rng: np.random.Generator, # source of chance
-              corner: tuple, # x and y of the margin's first point
-              margin: np.ndarray, # positive inside
-              angle: float=0., # direction of the long axis
-              elongation: float=1., # length over breadth
-              mitotic: bool=False, # does it divide?
-             ) -> Cell: # or `None`, when it has no room for a nucleus or lies outside
-    "A cell with nucleus, outline and maps, ready to be drawn in."
+def grow_cell(scene: Scene, # the field
+              rng: np.random.Generator, # random number generator
+              corner: tuple, # x and y of the first point of `margin`, in units
+              margin: np.ndarray, # positive inside the cell, as `outlines` returns it
+              angle: float=0., # direction of the long axis in radians
+              elongation: float=1., # length of the cell over its width
+              mitotic: bool=False, # `True` for a dividing cell
+             ) -> Cell: # `None` if it is too small for a nucleus or outside the field
+    "Make a cell with nucleus, outline and masks."
     cell = Cell(scene, rng, corner, margin, mitotic)
     if cell.area < 700 or not cell.frame(): return None
     cell.place_nucleus(angle, elongation)
@@ -362,25 +397,28 @@ def grow_cell(scene: Scene, # the field it is in
 # %% ../nbs/00a_synth.ipynb #041a97b7
 @patch
 def strokes(self: Cell,
-            paths: np.ndarray, # lines x points x 2, in units
-            width: float=1., # in units
-            values: tuple=(.4, .6, .8, 1.), # brightness: the lines take turns
-           ) -> np.ndarray: # 0 to 1
-    "Smooth lines."
-    img, paths = np.zeros(self.mask.shape, np.uint8), self.fixed(paths)
-    gain, pixels = 255*min(1, width*self.scale), max(1, round(width*self.scale))
+            paths: np.ndarray, # points in units: lines x points x 2
+            width: float=1., # width in units
+            values: tuple=(.4, .6, .8, 1.), # brightness of the first, second, ... line, repeated
+           ) -> np.ndarray: # image, 0 to 1
+    "Draw antialiased lines."
+    img = np.zeros(self.mask.shape, np.uint8)
+    paths = self.fixed(paths)
+    gain = 255*min(1, width*self.scale)
+    pixels = max(1, round(width*self.scale))
     for k, v in enumerate(values): cv2.polylines(img, list(paths[k::len(values)]), False, gain*v, pixels, cv2.LINE_AA, 4)
     return img*np.float32(1/255)
 
 @patch
 def dots(self: Cell,
-         xy: np.ndarray, # centres, in units
-         radius: float|np.ndarray, # in units
+         xy: np.ndarray, # centres in units, n x 2
+         radius: float|np.ndarray, # radius in units
          values: float|np.ndarray=1., # brightness, 0 to 1
-        ) -> np.ndarray: # 0 to 1
-    "Filled circles."
-    img, n = np.zeros(self.mask.shape, np.uint8), len(xy)
-    radius, values = np.broadcast_to(np.asarray(radius)*self.scale*16, n).astype(int), np.broadcast_to(values, n)
+        ) -> np.ndarray: # image, 0 to 1
+    "Draw filled circles."
+    img = np.zeros(self.mask.shape, np.uint8)
+    radius = np.broadcast_to(np.asarray(radius)*self.scale*16, len(xy)).astype(int)
+    values = np.broadcast_to(values, len(xy))
     for (x, y), r, v in zip(self.fixed(xy).tolist(), radius.tolist(), values.tolist()):
         cv2.circle(img, (x, y), max(r, 4), 255*v, -1, cv2.LINE_AA, 4)
     return img*np.float32(1/255)
@@ -388,36 +426,44 @@ def dots(self: Cell,
 @patch
 def tex(self: Cell,
         kind: str, # one of `kinds`
-        variant: int=0, # which piece, 0 to 7
-       ) -> np.ndarray: # the cell's window of it
-    "A piece of texture."
+        variant: int=0, # number of the piece, 0 to 7
+       ) -> np.ndarray: # texture of the cell's window
+    "A piece of texture for the cell's window."
     return self.scene.texture(kind, variant, self.lo, self.hi)
 
 # %% ../nbs/00a_synth.ipynb #fa1cd82b
-def worms(rng: np.random.Generator, # source of chance
-          start: np.ndarray, # n x 2, in units
-          heading: np.ndarray, # n first directions, in radians
-          points: int, # of each line
-          step: float, # units between points
-          wiggle: float, # change of direction at each point
-         ) -> np.ndarray: # n x points x 2
-    "Lines that lose their direction."
-    h = heading[:, None] + np.cumsum(rng.normal(0, wiggle, (len(start), points)), 1)
-    return start[:, None] + np.cumsum(step*np.stack([np.cos(h), np.sin(h)], -1), 1)
+def worms(rng: np.random.Generator, # random number generator
+          start: np.ndarray, # first points in units, n x 2
+          heading: np.ndarray, # first directions in radians, n
+          points: int, # number of points of each line
+          step: float, # distance between points in units
+          wiggle: float, # standard deviation of the change of direction at each point, in radians
+         ) -> np.ndarray: # points in units: n x points x 2
+    "Random walks with a slowly changing direction."
+    direction = heading[:, None] + np.cumsum(rng.normal(0, wiggle, (len(start), points)), 1)
+    return start[:, None] + np.cumsum(step*np.stack([np.cos(direction), np.sin(direction)], -1), 1)
 
 def _waves(rng, n, points, height):
-    "Smooth wandering about zero, one row a line."
+    "Smooth random curves around zero, n x points."
     t = np.linspace(0, np.pi, points)
     return rng.normal(0, height, (n, 3)) @ (np.sin(np.outer([1, 2, 3], t))/np.array([[1], [1.6], [2.5]]))
 
-def _ramp(x, low, high): return np.clip((x - low)/(high - low), 0, 1)
+def _ramp(x, low, high):
+    "0 below `low`, 1 above `high`, linear between."
+    return np.clip((x - low)/(high - low), 0, 1)
 
-def _ridge(x, at, width): return np.exp(-((x - at)*np.float32(1/width))**2)
+def _ridge(x, at, width):
+    "A Gaussian around `at`."
+    return np.exp(-((x - at)*np.float32(1/width))**2)
 
 # %% ../nbs/00a_synth.ipynb #02a5333d
 def _microtubule_lines(cell):
-    rng, n, points = cell.rng, int(cell.style.filaments*cell.radius/30), 18
-    t, wrap = np.linspace(0, 1, points), cell.style.wrap
+    "Paths of the microtubules of a cell that does not divide."
+    rng = cell.rng
+    n = int(cell.style.filaments*cell.radius/30)
+    points = 18
+    t = np.linspace(0, 1, points)
+    wrap = cell.style.wrap
     begin = np.where(rng.random(n) < .45, cell.pole + rng.normal(0, .7, n), rng.uniform(0, 2*np.pi, n))
     low = np.where(rng.random(n) < .7, rng.uniform(-.35, .35, n), rng.uniform(0, .8, n))
     around = rng.random(n) < .2 + .15*wrap
@@ -428,16 +474,20 @@ def _microtubule_lines(cell):
     return cell.place(direction, way) + np.stack([_waves(rng, n, points, .8), _waves(rng, n, points, .8)], -1)
 
 def _spindle_lines(cell):
+    "Paths of the microtubules of a mitotic spindle."
     rng, t = cell.rng, np.linspace(-1, 1, 14)
     bow = rng.uniform(-.44, .44, (44, 1))*cell.room*np.cos(t*np.pi/2)**.8
     return cell.centre + np.stack([bow, np.broadcast_to(.62*cell.room*t, bow.shape)], -1) @ cell.axes
 
-def _poles(cell): return cell.centre + np.array([[0, -.62], [0, .62]])*cell.room @ cell.axes
+def _poles(cell):
+    "The two poles of a mitotic spindle."
+    return cell.centre + np.array([[0, -.62], [0, .62]])*cell.room @ cell.axes
 
 def draw_red(cell: Cell, # the cell to draw in
-            ) -> np.ndarray: # about 0 to 1
-    "Microtubules; they are kept as `cell.filaments` for proteins that sit on them."
-    style, cell.pole = cell.style, cell.rng.uniform(0, 2*np.pi)
+            ) -> np.ndarray: # image, about 0 to 1
+    "Draw the microtubules; `cell.filaments` keeps them for proteins that are located there."
+    style = cell.style
+    cell.pole = cell.rng.uniform(0, 2*np.pi)
     if cell.mitotic:
         cell.filaments = (cell.strokes(_spindle_lines(cell), .8) + .5*cell.dots(_poles(cell), 2.))*cell.body
         return .5*cell.filaments + .45*cell.blur(cell.filaments, 1.5) + .12*cell.thick*(1 + .2*cell.tex('fine'))
@@ -448,8 +498,8 @@ def draw_red(cell: Cell, # the cell to draw in
 
 # %% ../nbs/00a_synth.ipynb #59756dcf
 def draw_blue(cell: Cell, # the cell to draw in
-             ) -> np.ndarray: # about 0 to 1
-    "DNA; where the nucleoli are is kept as `cell.nucleoli`."
+             ) -> np.ndarray: # image, about 0 to 1
+    "Draw the DNA; `cell.nucleoli` keeps the nucleoli."
     rng, style = cell.rng, cell.style
     if cell.mitotic:
         cell.nucleoli = np.zeros_like(cell.nucleus)
@@ -460,27 +510,29 @@ def draw_blue(cell: Cell, # the cell to draw in
     blobs = cell.blur(cell.dots(cell.nucleoli_xy, 1.15*cell.nucleoli_radius), 1.8)
     cell.nucleoli = _ramp(blobs + .1*cell.tex('speck'), .38, .62)*cell.nucleus
     mottled = 1 + style.mottle*(.4*cell.tex('mid', 1) + .6*cell.tex('speck', 1) + .5*cell.tex('fine', 4) + .3*cell.tex('coarse'))
-    rim, spots = 1 + .35*_ridge(cell.in_nucleus, 0, 2), style.spots*_ramp(cell.tex('speck', 2), 1.5, 2.2)
-    return .75*cell.nucleus*(np.maximum(mottled, .25)*rim*(1 - .62*cell.nucleoli) + spots)
+    edge = 1 + .35*_ridge(cell.in_nucleus, 0, 2)
+    spots = style.spots*_ramp(cell.tex('speck', 2), 1.5, 2.2)
+    return .75*cell.nucleus*(np.maximum(mottled, .25)*edge*(1 - .62*cell.nucleoli) + spots)
 
 def draw_yellow(cell: Cell, # the cell to draw in
-               ) -> np.ndarray: # about 0 to 1
-    "Endoplasmic reticulum; kept as `cell.reticulum`."
+               ) -> np.ndarray: # image, about 0 to 1
+    "Draw the endoplasmic reticulum, and keep it as `cell.reticulum`."
     style = cell.style
     if cell.mitotic:
         return cell.thick*(1 - .75*_ridge(cell.off_nucleus, 0, .35*cell.room))*(.7 + .25*cell.tex('fine', 1))
     grain = np.maximum(.9 + .5*cell.tex('grain', 1) + .3*cell.tex('fine', 1), 0)
     net = 1.25*style.er_net*cell.tex('net') + (1 - style.er_net)*grain
-    gaps, patches = 1 - .7*_ramp(cell.tex('speck', 3), 1.1, 1.9), np.maximum(1 + .3*cell.tex('mid', 2), .2)
+    gaps = 1 - .7*_ramp(cell.tex('speck', 3), 1.1, 1.9)
+    patches = np.maximum(1 + .3*cell.tex('mid', 2), .2)
     cell.reticulum = np.exp(-style.er_decay*cell.way)*net*gaps*patches*(.6 + .4*cell.thick)*cell.cytoplasm
     return cell.reticulum + style.er_nucleus*cell.nucleus*(1 + .2*cell.tex('grain')) + .1*_ridge(cell.off_nucleus, .5, 1.5)*cell.cytoplasm
 
 # %% ../nbs/00a_synth.ipynb #52c8309b
 patterns = {}
 
-def pattern(name: str, # of the class
-           ) -> callable: # decorator
-    "Register how a class is drawn."
+def pattern(name: str, # name of the class
+           ) -> callable: # the decorator
+    "Decorator: register the function that draws a class."
     def register(draw):
         patterns[classes.index(name)] = draw
         return draw
@@ -493,8 +545,8 @@ def _nucleoplasm(cell): return cell.nucleus*(.8 + .16*cell.tex('mid', 3) + .1*ce
 @pattern('Nuclear membrane')
 def _nuclear_membrane(cell):
     fold = _ridge(cell.tex('coarse', 2), 0, .06)*cell.nucleus*(cell.rng.random() < .35)
-    rim = _ridge(cell.in_nucleus, .8, 1.1)*(cell.nucleus > .05)
-    return cell.nucleus*(.16 + .04*cell.tex('fine', 2)) + rim*(.9 + .15*cell.tex('mid', 3)) + .45*fold
+    edge = _ridge(cell.in_nucleus, .8, 1.1)*(cell.nucleus > .05)
+    return cell.nucleus*(.16 + .04*cell.tex('fine', 2)) + edge*(.9 + .15*cell.tex('mid', 3)) + .45*fold
 
 @pattern('Nucleoli')
 def _nucleoli(cell): return cell.nucleoli*(.95 + .12*cell.tex('fine', 2)) + .13*cell.nucleus
@@ -530,12 +582,16 @@ def _intermediate_filaments(cell):
 def _actin(cell):
     rng, n = cell.rng, cell.rng.integers(24, 48)
     angle = cell.angle + rng.normal(0, .07, n) + (rng.random(n) < .1)*rng.normal(0, .7, n)
-    along, across = (np.stack(o, -1)[:, None] for o in ((np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))))
-    t, half, bend = np.linspace(-1, 1, 8)[:, None], cell.radius*rng.uniform(.6, 2.5, (n, 1, 1)), rng.normal(0, 2, (n, 1, 1))
+    along = np.stack([np.cos(angle), np.sin(angle)], -1)[:, None]
+    across = np.stack([-np.sin(angle), np.cos(angle)], -1)[:, None]
+    t = np.linspace(-1, 1, 8)[:, None]
+    half = cell.radius*rng.uniform(.6, 2.5, (n, 1, 1))
+    bend = rng.normal(0, 2, (n, 1, 1))
     middle = cell.place(rng.uniform(0, 2*np.pi, n), rng.uniform(-.9, .9, n))[:, None]
     lines = cell.strokes(middle + along*half*t + across*bend*t**2, 1., (.25, .4, .55, .7, 1))
     seam = _ridge(cell.to_edge, 1.2, 1.4)*np.maximum(.55 + .35*cell.tex('coarse', 1), 0)
-    return ((.7*lines + .5*cell.blur(lines, 1.5))*(1 - .4*cell.nucleus)*np.maximum(1 + .3*cell.tex('mid', 3), 0) + seam)*cell.body + .1*cell.thick
+    fibres = (.7*lines + .5*cell.blur(lines, 1.5))*(1 - .4*cell.nucleus)*np.maximum(1 + .3*cell.tex('mid', 3), 0)
+    return (fibres + seam)*cell.body + .1*cell.thick
 
 @pattern('Microtubules')
 def _microtubules(cell): return (cell.filaments + .5*cell.blur(cell.filaments, 3))*(1 + .15*cell.tex('mid', 3))
@@ -550,12 +606,15 @@ def _endoplasmic_reticulum(cell):
 
 @pattern('Golgi apparatus')
 def _golgi(cell):
-    rng, n, k, span = cell.rng, cell.rng.integers(18, 40), cell.rng.integers(8, 25), cell.rng.uniform(.25, .8)
+    rng = cell.rng
+    n, k = rng.integers(18, 40), rng.integers(8, 25)
+    span = rng.uniform(.25, .8)
     direction = cell.pole + rng.normal(0, span, n)
     edge = cell.place(direction, np.zeros(n))
     start = edge + (edge - cell.centre)/cell.radius*(1 + rng.gamma(2, 2.2, n))[:, None]
     ribbon = cell.strokes(worms(rng, start, direction + np.pi/2 + rng.normal(0, .5, n), 8, 1.5, .5), 1.5)
-    puffs = cell.dots(cell.place(cell.pole + rng.normal(0, 1.2*span, k), rng.beta(1.2, 4, k)), rng.uniform(.6, 1.2, k), rng.uniform(.3, .8, k))
+    around = cell.place(cell.pole + rng.normal(0, 1.2*span, k), rng.beta(1.2, 4, k))
+    puffs = cell.dots(around, rng.uniform(.6, 1.2, k), rng.uniform(.3, .8, k))
     return (.7*ribbon + .9*cell.blur(ribbon, 1.1) + .7*puffs)*cell.cytoplasm + .06*cell.thick
 
 @pattern('Mitochondria')
@@ -580,21 +639,27 @@ def _plasma_membrane(cell):
 @pattern('Centrosome')
 def _centrosome(cell):
     rng, n = cell.rng, cell.rng.integers(1, 3)
-    xy = cell.place(np.array([cell.pole + rng.normal(0, .1)]), rng.uniform(.05, .3, 1)) + rng.normal(0, 2.2, (2, 2))[:n]*[[0], [1]][:n]
+    xy = cell.place(np.array([cell.pole + rng.normal(0, .1)]), rng.uniform(.05, .3, 1))
+    xy = xy + rng.normal(0, 2.2, (2, 2))[:n]*[[0], [1]][:n]
     return 1.1*cell.blur(cell.dots(xy, rng.uniform(1.2, 1.8, n)), .4) + .1*cell.thick + .05*cell.blur(cell.dots(xy[:1], 6.), 3)
 
 @pattern('Aggresome')
 def _aggresome(cell):
-    rng, n, radius = cell.rng, cell.rng.integers(4, 9), cell.rng.uniform(2.2, 4.2)
+    rng = cell.rng
+    n = rng.integers(4, 9)
+    radius = rng.uniform(2.2, 4.2)
     xy = cell.place(np.array([cell.pole + rng.normal(0, .3)]), rng.uniform(.12, .3, 1)) + rng.normal(0, .55*radius, (n, 2))
     blob = cell.blur(cell.dots(xy, radius*rng.uniform(.6, 1, n)), 1.3)
     return 1.2*_ramp(blob, .2, .8)*cell.cytoplasm + .1*cell.thick*(1 + .3*cell.tex('fine', 2))*(1 - cell.nucleus)
 
 @pattern('Vesicles and punctate cytosolic patterns')
 def _vesicles(cell):
-    rng, n, near, size = cell.rng, cell.rng.integers(40, 150), cell.rng.uniform(1, 3), cell.rng.uniform(.7, 1.6)
+    rng = cell.rng
+    n = rng.integers(40, 150)
+    near, size = rng.uniform(1, 3), rng.uniform(.7, 1.6)
     xy = cell.place(rng.uniform(0, 2*np.pi, n), .97*rng.beta(1, near, n))
-    return 1.2*cell.blur(cell.dots(xy, size*rng.gamma(6, 1/6, n), rng.uniform(.3, 1, n)), .35)*cell.cytoplasm + .07*cell.thick*(1 - cell.nucleus)
+    dots = cell.dots(xy, size*rng.gamma(6, 1/6, n), rng.uniform(.3, 1, n))
+    return 1.2*cell.blur(dots, .35)*cell.cytoplasm + .07*cell.thick*(1 - cell.nucleus)
 
 @pattern('Negative')
 def _negative(cell): return np.zeros_like(cell.body)
@@ -604,19 +669,20 @@ photons = dict(red=(.15, .9), green=(.25, 1.2), blue=(.25, 1.2), yellow=(.1, .6)
 
 @lru_cache
 def _normal():
-    "65 536 equally likely values of a Gaussian: looking up is faster than computing."
+    "65 536 quantiles of the normal distribution; a look-up is faster than computing random numbers."
     return np.array([NormalDist().inv_cdf((i + .5)/65536) for i in range(65536)], dtype=np.float32)
 
-def expose(rng: np.random.Generator, # source of chance
-           light: np.ndarray, # what there is to see, in grey levels
-           gain: float, # photons counted for a grey level
-           haze: float=.08, # share of light from out of focus
-           blur: float=.6, # of the lens, in pixels
-           reach: float=18., # of the haze, in pixels
-           read: float=1.2, # noise of the detector, in grey levels
-          ) -> np.ndarray: # what the detector says, in grey levels
-    "Take a picture with few photons; infinite `gain` is a picture without noise."
-    shape, k = light.shape, max(1, int(reach//3))
+def expose(rng: np.random.Generator, # random number generator
+           light: np.ndarray, # image without noise, in grey levels
+           gain: float, # photons for a grey level; infinite: no noise
+           haze: float=.08, # fraction of the light that is out of focus
+           blur: float=.6, # standard deviation of the blur by the lens, in pixels
+           reach: float=18., # standard deviation of the haze, in pixels
+           read: float=1.2, # standard deviation of the detector noise, in grey levels
+          ) -> np.ndarray: # image with noise, in grey levels
+    "Add blur, haze and noise to an image."
+    shape = light.shape
+    k = max(1, int(reach//3))
     small = cv2.resize(light, tuple(max(n//k, 1) for n in shape), interpolation=cv2.INTER_AREA)
     img = cv2.GaussianBlur(light, (0, 0), max(blur, .1))
     img += haze*cv2.resize(cv2.GaussianBlur(small, (0, 0), reach/k), shape, interpolation=cv2.INTER_LINEAR)
@@ -629,16 +695,18 @@ def expose(rng: np.random.Generator, # source of chance
 # %% ../nbs/00a_synth.ipynb #eca46221
 @patch
 def draw(self: Scene,
-         cell: Cell, # where
+         cell: Cell, # the cell
          shown: tuple, # classes that it shows
         ):
     "Draw a cell into the four channels."
-    rng, style, win = cell.rng, self.style, self.window(cell.lo, cell.hi)
+    rng, style = cell.rng, self.style
+    win = self.window(cell.lo, cell.hi)
     stains = dict(red=draw_red(cell), blue=draw_blue(cell), yellow=draw_yellow(cell))
     weights = rng.uniform(.35, 1, len(shown)) if len(shown) > 1 else (1,)
     haze = style.unspecific*cell.thick*(1 - .3*cell.nucleus)*(1 + .25*cell.tex('fine', 1))
     stains['green'] = sum((w*patterns[k](cell) for w,k in zip(weights, shown)), haze)
-    defocus, gains = rng.uniform(1, 2.5)*(rng.random() < style.defocus), np.exp(rng.normal(0, [.22, .35, .2, .22]))
+    defocus = rng.uniform(1, 2.5)*(rng.random() < style.defocus)
+    gains = np.exp(rng.normal(0, [.22, .35, .2, .22]))
     for channel, g in zip(channels, gains):
         light = cell.blur(stains[channel], defocus) if defocus else stains[channel]
         self.canvas[channel][win] += light*np.float32(g*style.gain[channel])
@@ -648,15 +716,17 @@ def enter(self: Scene,
           cell: Cell, # the cell
           labels: tuple, # its classes
          ):
-    "Note a cell in the truth, unless the field shows too little of its nucleus."
+    "Add a cell to the truth, if at least a quarter of its nucleus's outline is in the field."
     width = self.size/self.scale
     if ((cell.nucleus_line > 0) & (cell.nucleus_line < width)).all(1).mean() < .25: return
     lo, hi = np.maximum(cell.lo, 0), np.minimum(cell.hi, self.size)
-    win, own = np.s_[lo[1]:hi[1], lo[0]:hi[0]], np.s_[lo[1]-cell.lo[1]:hi[1]-cell.lo[1], lo[0]-cell.lo[0]:hi[0]-cell.lo[0]]
+    win = np.s_[lo[1]:hi[1], lo[0]:hi[0]]
+    own = np.s_[lo[1]-cell.lo[1]:hi[1]-cell.lo[1], lo[0]-cell.lo[0]:hi[0]-cell.lo[0]]
     n, parts = cv2.connectedComponents(cell.mask[own], connectivity=4)
     core = np.bincount(parts[cell.nucleus_mask[own] > 0], minlength=n)
     if not core.any(): return
-    mask, k = parts == core.argmax(), len(self.cell_labels) + 1
+    mask = parts == core.argmax()
+    k = len(self.cell_labels) + 1
     self.cells[win][mask] = k
     self.nuclei[win][mask & (cell.nucleus_mask[own] > 0)] = k
     self.cell_labels.append(tuple(int(o) for o in labels) or (negative,))
@@ -664,14 +734,17 @@ def enter(self: Scene,
 # %% ../nbs/00a_synth.ipynb #18e59bdc
 @patch
 def develop(self: Scene,
-            rng: callable, # sources of chance, from `streams`
-            noise: float=1., # 0 = none, 2 = twice the standard deviation
-            bits: int=8, # of the images: 8 or 16
+            rng: callable, # random number generators, as `streams` returns them
+            noise: float=1., # factor of the standard deviation of the noise; 0: no noise
+            bits: int=8, # bits of the images: 8 or 16
            ) -> dict: # channel -> image
-    "Take the picture of each channel."
-    chance, images, inner = rng('camera'), {}, slice(self.pad, self.pad + self.size)
+    "Convert the channels to images with blur and noise."
+    camera = rng('camera')
+    inner = slice(self.pad, self.pad + self.size)
+    images = {}
     for k, channel in enumerate(channels):
-        gain, haze, blur = np.exp(chance.uniform(*np.log(photons[channel]))), chance.uniform(.04, .12), chance.uniform(.4, .75)
+        gain = np.exp(camera.uniform(*np.log(photons[channel])))
+        haze, blur = camera.uniform(.04, .12), camera.uniform(.4, .75)
         gain = gain/noise**2/self.scale if noise else np.inf
         img = expose(rng('noise', k), np.ascontiguousarray(self.canvas[channel][inner, inner]), gain, haze,
                      max(blur*self.scale, .35), 18*self.scale)
@@ -679,11 +752,11 @@ def develop(self: Scene,
         images[channel] = np.clip(img*(top/255), 0, top).astype(np.uint8 if bits == 8 else np.uint16)
     return images
 
-def image_labels(rng: np.random.Generator, # source of chance
+def image_labels(rng: np.random.Generator, # random number generator
                  cell_labels: list, # classes of each cell
-                 omit: float=.2, # how often a label that hardly any cell shows is left out
+                 omit: float=.2, # probability that a rare label is missing: one in at most an eighth of the cells
                 ) -> tuple: # classes of the image
-    "What an annotator would write: what the cells show, now and then without what an eighth of them or fewer show."
+    "Draw the labels of an image from those of its cells, as an annotator would: rare labels can be missing."
     counts = np.bincount([k for o in cell_labels for k in o], minlength=len(classes))
     counts[negative] = 0
     left_out = (rng.random(len(classes)) < omit) & (counts <= max(1, len(cell_labels)/8))
@@ -693,12 +766,12 @@ def image_labels(rng: np.random.Generator, # source of chance
 # %% ../nbs/00a_synth.ipynb #e573cdf7
 @dataclass
 class Field:
-    "Four channels, and the truth about them."
-    id: str # e.g. 's0_00012'
-    image: dict # channel -> array of uint8, or uint16
-    nuclei: np.ndarray # label image: 0 = none, k = nucleus of cell k
-    cells: np.ndarray # label image of whole cells, same numbers
-    cell_labels: list # classes of each cell, by number: cell k is at k - 1
+    "Four channels with true masks and labels."
+    id: str # such as 's0_00012'
+    image: dict # channel -> uint8 or uint16, height x width
+    nuclei: np.ndarray # label image: 0 = background, k = nucleus of cell k
+    cells: np.ndarray # label image of the cells, the same numbers
+    cell_labels: list # classes of each cell; those of cell k are at k - 1
     labels: tuple # classes of the image
 
 Side = Annotated[int, Range(64, 8192)]
@@ -708,11 +781,11 @@ Noise = Annotated[float, Range(0, 10)]
 Variability = Literal['low', 'medium', 'high']
 
 def _check_view(size, view):
-    "Refuse a field whose cells would have too few pixels."
+    "Refuse a field with too few pixels for its view."
     if size/view < 64: raise UserError(f'size={size} leaves too few pixels for view={view}; give at least {int(64*view)} pixels.')
 
 def _ensure_shown(rng, shows, labels, culture):
-    "Every label of an image has a cell that shows it, well inside the field."
+    "Make sure that every label is shown by a cell away from the border of the field."
     middle = np.flatnonzero((abs(culture.xy - culture.width/2) < culture.width/2 - 50).all(1))
     for k in (o for o in labels if o != negative and len(middle) and not shows[middle, o].any()):
         free = middle[~shows[middle, _spindle]] if (~shows[middle, _spindle]).any() else middle
@@ -722,22 +795,24 @@ def _ensure_shown(rng, shows, labels, culture):
 
 # %% ../nbs/00a_synth.ipynb #4ee4a74d
 @command
-def make_field(seed: Seed=0, # of the data set
-               index: Seed=0, # of the field in it
-               size: Side=512, # pixels of the square field: more of them show the same field in more detail
-               view: View=1., # how many standard fields wide: 2 shows four times as many cells, at half the magnification
-               touching: Share=.6, # crowding: 0 = cells apart, 1 = no gaps
-               noise: Noise=1., # 0 = none, 2 = twice the standard deviation
-               variability: Variability='medium', # low, medium or high: how many of a field's cells fail to show its labels
-               empty: Share=.05, # share of cells that show nothing
-               omit: Share=.2, # how often an image label that hardly any cell shows is left out
-               bits: Literal[8, 16]=8, # of the images: 8 or 16
-               labels: tuple=None, # draw these classes instead of a random set
-              ) -> Field: # images and truth
-    "Draw one field; the same seed, index and knobs give the same bytes anywhere."
+def make_field(seed: Seed=0, # random seed of the dataset
+               index: Seed=0, # number of the field
+               size: Side=512, # height and width in pixels; more pixels show the same field in more detail
+               view: View=1., # width of the field in standard fields; 2: four times as many cells at half the magnification
+               touching: Share=.6, # crowding; 0: cells apart, 1: no gaps
+               noise: Noise=1., # factor of the standard deviation of the noise; 0: no noise
+               variability: Variability='medium', # low, medium or high: how many of a field's cells lack its labels
+               empty: Share=.05, # fraction of cells without any label
+               omit: Share=.2, # probability that a rare label of a field is missing
+               bits: Literal[8, 16]=8, # bits of the images: 8 or 16
+               labels: tuple=None, # class numbers of the field (default: random)
+              ) -> Field: # images, masks and labels
+    "Draw one field; the same arguments give the same bytes on every machine."
     _check_view(size, view)
     rng = streams(seed, index)
-    labels, culture, scene = labels or draw_labels(rng('labels')), draw_culture(rng('culture'), view, touching), Scene(rng, size, view)
+    labels = labels or draw_labels(rng('labels'))
+    culture = draw_culture(rng('culture'), view, touching)
+    scene = Scene(rng, size, view)
     shows = draw_shows(rng('shares'), labels, len(culture.xy), variability, empty)
     _ensure_shown(rng('choice'), shows, labels, culture)
     mitotic = shows[:, _spindle] | (~shows.any(1) & (rng('mitosis').random(len(shows)) < .02))
@@ -752,13 +827,14 @@ def make_field(seed: Seed=0, # of the data set
 # %% ../nbs/00a_synth.ipynb #525936ca
 def _png(img):
     "An image as the bytes of a PNG file."
-    ok, data = cv2.imencode('.png', img, [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE])
-    return data.tobytes()
+    settings = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+    return cv2.imencode('.png', img, settings)[1].tobytes()
 
 def _join(labels): return '|'.join(map(str, labels))
 
-def _write_field(item):
-    "Draw a field and write its files; returns what the tables need."
+def save_field(item: tuple, # folder, seed, number of the field, and further arguments of `make_field` as a dictionary
+              ) -> dict: # labels of the field and of its cells, masks as text, and the files
+    "Draw a field and write its files."
     dest, seed, index, knobs = item
     field = make_field(seed, index, **knobs)
     files = [write_bytes(dest/'train'/f'{field.id}_{o}.png', _png(field.image[o])) for o in channels]
@@ -768,36 +844,42 @@ def _write_field(item):
 
 # %% ../nbs/00a_synth.ipynb #1ada00fc
 def _write_tables(dest, results, size):
-    "The labels of the images, the labels of the cells, and the truth as the metric reads it."
+    "Write the labels of the images, the labels of the cells, and the solution file of the metric."
     rows = sorted(results.items())
     write_table(dest/'train.csv', pd.DataFrame([(k, o['labels']) for k,o in rows], columns=['ID', 'Label']))
     cells = [(k, i + 1, labels) for k,o in rows for i, labels in enumerate(o['cells'])]
     write_table(dest/'truth'/'cells.csv', pd.DataFrame(cells, columns=['ID', 'cell', 'labels']))
-    words = [(k, size, size, ' '.join(f'{label} {obj}' for labels, obj in zip(o['cells'], o['objects']) for label in labels.split('|')))
-             for k,o in rows]
-    write_table(dest/'truth'/'solution.csv', pd.DataFrame(words, columns=['ID', 'ImageWidth', 'ImageHeight', 'PredictionString']))
+    solution = [(k, size, size, _solution_text(o)) for k,o in rows]
+    columns = ['ID', 'ImageWidth', 'ImageHeight', 'PredictionString']
+    write_table(dest/'truth'/'solution.csv', pd.DataFrame(solution, columns=columns))
+
+def _solution_text(result):
+    "All labels of all cells of a field with their masks, as text."
+    words = []
+    for labels, obj in zip(result['cells'], result['objects']): words += [f'{label} {obj}' for label in labels.split('|')]
+    return ' '.join(words)
 
 # %% ../nbs/00a_synth.ipynb #18f8d5fe
 @command
 def synth(dest: str, # folder for the fields
-          n_fields: Count=100, # how many fields; more of them later are added
-          size: Side=512, # pixels of a square field
-          seed: Seed=0, # other seeds give other fields
-          variability: Variability='medium', # how many of a field's cells fail to show its labels: low, medium or high
-          view: View=1., # how many standard fields wide: 2 shows four times as many cells, at half the magnification
-          touching: Share=.6, # crowding: 0 = cells apart, 1 = no gaps
-          noise: Noise=1., # 0 = none, 2 = twice the standard deviation
-          empty: Share=.05, # share of cells that show nothing
-          omit: Share=.2, # how often an image label that hardly any cell shows is left out
-          bits: Literal[8, 16]=8, # of the images: 8 or 16
-          n_jobs: Count=None, # worker processes (default: all cores)
-          progress: bool=True, # a progress bar, unless it is switched off
-         ) -> Outcome: # what was done
-    "Generate fields with known truth for every cell."
+          n_fields: Count=100, # number of fields; a larger number adds fields to those that are there
+          size: Side=512, # height and width of a field in pixels
+          seed: Seed=0, # random seed
+          variability: Variability='medium', # how many of a field's cells lack its labels: low, medium or high
+          view: View=1., # width of a field in standard fields; 2: four times as many cells at half the magnification
+          touching: Share=.6, # crowding; 0: cells apart, 1: no gaps
+          noise: Noise=1., # factor of the standard deviation of the noise; 0: no noise
+          empty: Share=.05, # fraction of cells without any label
+          omit: Share=.2, # probability that a rare label of a field is missing
+          bits: Literal[8, 16]=8, # bits of the images: 8 or 16
+          n_jobs: Count=None, # number of processes (default: all cores)
+          progress: bool=True, # show a progress bar
+         ) -> Outcome: # labels and files of each field
+    "Generate fields with the true mask and labels of every cell."
     _check_view(size, view)
     knobs = dict(size=size, view=view, touching=touching, noise=noise, variability=variability, empty=empty, omit=omit, bits=bits)
     items = {f's{seed}_{i:05d}': (Path(dest), seed, i, knobs) for i in range(n_fields)}
-    out = run_stage(_write_field, items, dest, 'synth', dict(seed=seed, **knobs), defaults_of(synth), output=Path(dest)/'train.csv',
+    out = run_stage(save_field, items, dest, 'synth', dict(seed=seed, **knobs), defaults_of(synth), output=Path(dest)/'train.csv',
                     n_jobs=n_jobs, progress=progress)
     _write_tables(Path(dest), out.results, size)
     return out

@@ -11,3 +11,22 @@ def checked_if(condition, # can it be checked here?
         skipped.append((check, why))
         print(f'Skipped: {check} ({why}).')
     return bool(condition)
+
+def made_up_predictions(ws, # workspace with fields.csv and masks
+                        truth, # table of the true labels of cells: id, number, labels
+                        seed=0,
+                       ): # table of predictions, a row a cell
+    "Predictions made from the truth, with noise: some cells are sure, some are not, and some are wrong."
+    import numpy as np, pandas as pd
+    from hpa_cellcls.crops import measure_cells
+    from hpa_cellcls.data import read_fields, read_masks
+    from hpa_cellcls.labels import label_matrix
+    tables = []
+    for field in read_fields(ws).to_dict('records'):
+        cells = measure_cells(*read_masks(ws/'masks'/f'{field["id"]}.tif')).drop(columns=['cy', 'cx', 'nucleus_area', 'pieces'])
+        tables.append(cells.assign(id=field['id'], height=field['height'], width=field['width']))
+    table = pd.concat(tables, ignore_index=True).merge(truth, on=['id', 'number'])
+    shows = label_matrix(table.labels)
+    logits = np.random.default_rng([seed, len(table)]).normal(np.where(shows, 1.6, -4), 1.5)
+    probabilities = (1/(1 + np.exp(-logits))).astype(np.float32)
+    return pd.concat([table.drop(columns='labels'), pd.DataFrame(probabilities, columns=[f'p{k}' for k in range(19)])], axis=1)
