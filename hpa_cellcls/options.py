@@ -299,6 +299,10 @@ def _help_text(p, text):
     notes = []
     if not choices and allowed(p.annotation): notes.append(allowed(p.annotation))
     if p.default is not p.empty and p.default not in (None, ''): notes.append(f'default {p.default}')
+    in_words = re.search(r' \(default: ([^()]+)\)$', text)
+    if in_words:
+        text = text[:in_words.start()]
+        notes.append(f'default {in_words[1]}')
     return f'{text} ({"; ".join(notes)})' if notes else text
 
 # %% ../nbs/00f_options.ipynb #52c247cd
