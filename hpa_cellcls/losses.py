@@ -1,4 +1,4 @@
-"""After this page you can choose what a network is punished for, know which published system chose it, and train on labels that are soft, weighted or partly unknown.
+"""After this page you can choose a loss, know which published system used it, and train on labels that are soft, weighted or partly unknown.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/losses.html.md"""
 
@@ -23,19 +23,20 @@ def known_part(logits: torch.Tensor, # cells x classes, any precision
               ) -> tuple: # logits, targets, weights
     "The three in 32 bits or more and in one shape, with zeros in all three where the label is unknown."
     kind = torch.promote_types(logits.dtype, torch.float32)
-    if logits.ndim != 2 or targets.shape != logits.shape: raise UserError(f'logits are {tuple(logits.shape)} and targets '
-        f'{tuple(targets.shape)}; give both as cells x classes.')
+    if logits.ndim != 2 or targets.shape != logits.shape:
+        raise UserError(f'logits are {tuple(logits.shape)} and targets {tuple(targets.shape)}; give both as cells x classes.')
     if weights is None: weights = torch.ones_like(logits)
     weights = torch.as_tensor(weights, dtype=kind, device=logits.device)
     try: weights = weights.broadcast_to(logits.shape)
-    except RuntimeError: raise UserError(f'weights are {tuple(weights.shape)} but logits {tuple(logits.shape)}; '
-        'give a weight for each element, for each class (C), or for each cell (B x 1).') from None
+    except RuntimeError:
+        raise UserError(f'weights are {tuple(weights.shape)} but logits {tuple(logits.shape)}; '
+                        'give a weight for each element, for each class (C), or for each cell (B x 1).') from None
     return tuple(torch.where(weights > 0, x.to(kind), 0) for x in (logits, targets, weights))
 
 # %% ../nbs/03b_losses.ipynb #0dbec091
 @dataclass
 class Loss:
-    "What is minimised: called with logits, targets and weights, it gives one number."
+    "A loss: called with logits, targets and weights, it gives one number."
     needs_field = False
     def __call__(self,
                  logits: torch.Tensor, # cells x classes, any precision
@@ -44,17 +45,24 @@ class Loss:
                  field: torch.Tensor=None, # index of each cell's field, for the losses that need it
                 ) -> torch.Tensor: # one number
         "The loss of a batch."
-        return self._value(*known_part(logits, targets, weights), *([field] if self.needs_field else []))
+        known = known_part(logits, targets, weights)
+        return self._value(*known, field) if self.needs_field else self._value(*known)
 
-def _ratio(a, b): return a / torch.where(b > 0, b, 1)
+def _ratio(a, b):
+    "a/b, or a where b is 0."
+    return a / torch.where(b > 0, b, 1)
 
-def _mean(values, weights): return _ratio((values*weights).sum(), weights.sum())
+def _mean(values, weights):
+    "The weighted mean; 0 if all weights are 0."
+    return _ratio((values*weights).sum(), weights.sum())
 
-def _class_mean(values, weights): return _mean(values, _ratio(weights.sum(0), (weights > 0).sum(0)))
+def _class_mean(values, weights):
+    "The mean over classes, each by the mean weight of its known elements."
+    return _mean(values, _ratio(weights.sum(0), (weights > 0).sum(0)))
 
 # %% ../nbs/03b_losses.ipynb #3abc0129
 class BCE(Loss):
-    "Binary cross-entropy, mean over the known elements: the third place's, and the ordinary choice."
+    "Binary cross-entropy, mean over the known elements: the third place's, and the default."
     def _value(self, z, y, w): return _mean(_bce(z, y), w)
 
 def _bce(z, y): return F.binary_cross_entropy_with_logits(z, y, reduction='none')
@@ -62,21 +70,25 @@ def _bce(z, y): return F.binary_cross_entropy_with_logits(z, y, reduction='none'
 # %% ../nbs/03b_losses.ipynb #e64ef44e
 @dataclass
 class Focal(Loss):
-    "Cross-entropy with the easy elements turned down: the 21st (gamma 1), the seventh and bestfitting (gamma 2)."
-    gamma: float|list=2. # how far easy elements are turned down, or a list with one for each class
+    "Cross-entropy with less weight for easy elements: the 21st (gamma 1), the seventh and bestfitting (gamma 2)."
+    gamma: float|list=2. # focusing parameter, or a list with one for each class; 0 gives the cross-entropy
     alpha: float|list=None # weight of the positives, negatives get 1 - alpha; `None` weighs both 1
     reduction: str='sum' # `sum` over classes and mean over cells, or `mean` over both
     def __post_init__(self): _choice('reduction', self.reduction, ('sum', 'mean'))
 
     def _value(self, z, y, w):
-        away = (y*torch.sigmoid(-z) - (1 - y)*torch.sigmoid(z)).abs().clamp_min(1e-30)
-        loss = _bce(z, y) * away**_by_class(self.gamma, z)
-        if self.alpha is not None:
-            alpha, there = _by_class(self.alpha, z), (y >= .5).to(z.dtype)
-            loss = loss * (there*alpha + (1 - there)*(1 - alpha))
+        distance = (y*torch.sigmoid(-z) - (1 - y)*torch.sigmoid(z)).abs().clamp_min(1e-30)
+        loss = _bce(z, y) * distance**_by_class(self.gamma, z)
+        if self.alpha is not None: loss = loss * _alpha_weights(_by_class(self.alpha, z), y)
         return _mean(loss, w) * (z.shape[1] if self.reduction == 'sum' else 1)
 
+def _alpha_weights(alpha, y):
+    "alpha for positives (targets of .5 and more), 1 - alpha for negatives."
+    positive = (y >= .5).to(y.dtype)
+    return positive*alpha + (1 - positive)*(1 - alpha)
+
 def _choice(option, value, allowed):
+    "Refuse a value that is not allowed."
     if value not in allowed: raise UserError(f'{option}={value!r}: is not one of {", ".join(allowed)}.')
 
 def _by_class(value, z):
@@ -89,7 +101,7 @@ def _by_class(value, z):
 @dataclass
 class AlphaGamma(Focal):
     "The 46th's: cross-entropy times (1-p)^gamma times alpha for positives, p^gamma times 1-alpha for negatives; mean."
-    gamma: float|list=0. # how far easy elements are turned down, or a list with one for each class
+    gamma: float|list=0. # focusing parameter, or a list with one for each class; 0 gives the cross-entropy
     alpha: float|list=.5 # weight of the positives, or a list with one for each class
     reduction: str='mean' # `mean` over classes and cells, or `sum` over classes
 
@@ -97,35 +109,39 @@ class AlphaGamma(Focal):
 class Lovasz(Loss):
     "Symmetric Lovász hinge, by class: a third of bestfitting's mix."
     def _value(self, z, y, w):
-        there, absent = _lovasz_hinge(z, y, w), _lovasz_hinge(-z, 1 - y, w)
-        return _class_mean((there + absent)/2, w)
+        positives = _lovasz_hinge(z, y, w)
+        negatives = _lovasz_hinge(-z, 1 - y, w)
+        return _class_mean((positives + negatives)/2, w)
 
 def _lovasz_hinge(z, y, w):
-    "Of each class: errors, the worst first, times the rise of the Jaccard loss with each."
+    "For each class: the sum of errors, the worst first, times the increase of the Jaccard loss with each."
     errors, order = (1 - z*(2*y - 1)).sort(dim=0, descending=True, stable=True)
     y, w = y.gather(0, order), w.gather(0, order)
-    missed, invented = (w*y).cumsum(0), (w*(1 - y)).cumsum(0)
-    jaccard_loss = _ratio(missed + invented, missed[-1:] + invented)
-    rise = jaccard_loss.diff(dim=0, prepend=torch.zeros_like(jaccard_loss[:1]))
-    return (F.relu(errors)*rise).sum(0)
+    false_negatives = (w*y).cumsum(0)
+    false_positives = (w*(1 - y)).cumsum(0)
+    jaccard_loss = _ratio(false_negatives + false_positives, false_negatives[-1:] + false_positives)
+    increase = jaccard_loss.diff(dim=0, prepend=torch.zeros_like(jaccard_loss[:1]))
+    return (F.relu(errors)*increase).sum(0)
 
 # %% ../nbs/03b_losses.ipynb #56ab4b56
 @dataclass
 class HardBCE(Loss):
     "Cross-entropy over the positives and the hardest negatives of each class: a third of bestfitting's mix."
-    more: int=2 # negatives kept at least
-    least: float=.5 # share of the negatives kept beyond the number of positives
-    most: float=.7 # share of the negatives, plus `more`, that is never exceeded
+    more: int=2 # least number of negatives kept
+    least: float=.5 # fraction of the negatives kept beyond the number of positives
+    most: float=.7 # largest fraction of the negatives kept, plus `more`
 
     def _value(self, z, y, w):
         kept = w*self._kept(z, y, w)
         return _class_mean(_ratio((kept*_bce(z, y)).sum(0), kept.sum(0)), w)
 
     def _kept(self, z, y, w):
-        positive, negative = (y >= .5) & (w > 0), (y < .5) & (w > 0)
-        m, n = positive.sum(0), negative.sum(0)
-        share = lambda part: (part*n + 1e-4).floor()
-        count = torch.minimum(m + share(self.least).clamp_min(self.more), share(self.most) + self.more)
+        "True for positives and the hardest negatives."
+        positive = (y >= .5) & (w > 0)
+        negative = (y < .5) & (w > 0)
+        n = negative.sum(0)
+        least, most = ((fraction*n + 1e-4).floor() for fraction in (self.least, self.most))
+        count = torch.minimum(positive.sum(0) + least.clamp_min(self.more), most + self.more)
         rank = torch.where(negative, z.detach(), -torch.inf).argsort(dim=0, descending=True, stable=True).argsort(dim=0)
         return positive | (negative & (rank < count))
 
@@ -133,18 +149,20 @@ class HardBCE(Loss):
 @dataclass
 class SoftF1(Loss):
     "Focal loss minus log of the soft F1: the fastai workflow of 2018."
-    focal: float=1. # share of the focal loss; 0 leaves only the logarithm
-    gamma: float=2. # of the focal loss
+    focal: float=1. # weight of the focal loss; 0 leaves only the logarithm
+    gamma: float=2. # focusing parameter of the focal loss
     average: str='macro' # `macro`: F1 of each class, then the mean; `micro`: one F1 over all
     smooth: float=1. # added to both sides of the fraction
     def __post_init__(self): _choice('average', self.average, ('macro', 'micro'))
 
     def _value(self, z, y, w):
-        loss = -torch.log1p(-self._missing(z, y, w))
+        loss = -torch.log1p(-self._one_minus_f1(z, y, w))
         return loss + self.focal*Focal(self.gamma)._value(z, y, w) if self.focal else loss
 
-    def _missing(self, z, y, w):
-        hits, both = w*torch.sigmoid(z)*y, w*(torch.sigmoid(z) + y)
+    def _one_minus_f1(self, z, y, w):
+        p = torch.sigmoid(z)
+        hits = w*p*y
+        both = w*(p + y)
         if self.average == 'micro': hits, both = hits.sum(1, keepdim=True), both.sum(1, keepdim=True)
         lost = 1 - (2*hits.sum(0) + self.smooth)/(both.sum(0) + self.smooth)
         return lost.mean() if self.average == 'micro' else _class_mean(lost, w)
@@ -152,27 +170,29 @@ class SoftF1(Loss):
 # %% ../nbs/03b_losses.ipynb #357f8a72
 @dataclass
 class Bestfitting(Loss):
-    "Half focal, half symmetric Lovász, half hard examples: the winners of 2018 and 2021, and the 23rd."
-    gamma: float=2. # of the focal loss
-    focal: float=.5 # share of `Focal`, summed over classes
-    lovasz: float=.5 # share of `Lovasz`
-    hard: float=.5 # share of `HardBCE`
+    "Half focal, half symmetric Lovász, half hard negative mining: the winners of 2018 and 2021, and the 23rd."
+    gamma: float=2. # focusing parameter of the focal loss
+    focal: float=.5 # weight of `Focal`, summed over classes
+    lovasz: float=.5 # weight of `Lovasz`
+    hard: float=.5 # weight of `HardBCE`
 
     def _value(self, z, y, w):
-        parts = (self.focal, Focal(self.gamma)), (self.lovasz, Lovasz()), (self.hard, HardBCE())
-        return sum(share*loss._value(z, y, w) for share,loss in parts)
+        parts = ((self.focal, Focal(self.gamma)), (self.lovasz, Lovasz()), (self.hard, HardBCE()))
+        return sum(weight*loss._value(z, y, w) for weight, loss in parts)
 
 # %% ../nbs/03b_losses.ipynb #b82e5441
 class NoisyOr(Loss):
-    "Cross-entropy of 1 - prod(1-p) over the cells of each field against the image's label: ours, from learning with bags."
+    "Cross-entropy of 1 - prod(1-p) over the cells of each field with the image label: from multiple instance learning."
     needs_field = True
     def _value(self, z, y, w, field):
         if field is None: raise UserError('noisy_or: needs the field of every cell; call it with field=, one index for each row.')
-        names, of = torch.as_tensor(field, device=z.device).unique(return_inverse=True)
-        if of.shape != z.shape[:1]: raise UserError(f'noisy_or: got {tuple(of.shape)} fields for {len(z)} cells; give one index for each row.')
+        names, index = torch.as_tensor(field, device=z.device).unique(return_inverse=True)
+        if index.shape != z.shape[:1]:
+            raise UserError(f'noisy_or: got {tuple(index.shape)} fields for {len(z)} cells; give one index for each row.')
         known = (w > 0).to(z.dtype)
-        def total(x): return z.new_zeros(len(names), z.shape[1]).index_add(0, of, x)
-        log_none, cells = total(F.logsigmoid(-z)*known).clamp_max(-1e-30), total(known)
+        def total(x): return z.new_zeros(len(names), z.shape[1]).index_add(0, index, x)
+        log_none = total(F.logsigmoid(-z)*known).clamp_max(-1e-30)
+        cells = total(known)
         label = _ratio(total(y), cells)
         loss = -label*torch.log(-torch.expm1(log_none)) - (1 - label)*log_none
         return _mean(loss, _ratio(total(w), cells))
@@ -182,33 +202,36 @@ losses = dict(bce=BCE, alpha_gamma=AlphaGamma, focal=Focal, lovasz=Lovasz, hard_
               bestfitting=Bestfitting, noisy_or=NoisyOr)
 
 def make_loss(name: str, # one of `losses`
-              **options, # what the loss is made with
+              **options, # of the loss
              ) -> Loss: # to be called with logits, targets and weights
     "A loss by its name."
     if name not in losses: raise UserError(f'{name}: is no known loss; the losses are {", ".join(losses)}.')
     known = [f.name for f in fields(losses[name])]
-    if wrong := [k for k in options if k not in known]:
-        raise UserError(f'{name}: has no option {", ".join(wrong)}; it has {", ".join(known) or "none"}.')
+    wrong = [k for k in options if k not in known]
+    if wrong: raise UserError(f'{name}: has no option {", ".join(wrong)}; it has {", ".join(known) or "none"}.')
     return losses[name](**options)
 
 # %% ../nbs/03b_losses.ipynb #60e206a0
+_rare = (1, 11) # the classes that `mixed` treats differently
+
 def named_loss(text: str, # a name of `losses`, with options as in `focal:gamma=1`; or mixed
               ) -> Loss: # the loss
     "A loss from text."
     name, _, rest = text.partition(':')
     if text == 'mixed':
-        rare = [k in (1, 11) for k in range(len(classes))]
-        return make_loss('alpha_gamma', alpha=[.25 if r else .5 for r in rare], gamma=[1.5 if r else 0. for r in rare])
+        alpha = [.25 if k in _rare else .5 for k in range(len(classes))]
+        return make_loss('alpha_gamma', alpha=alpha, gamma=[1.5 if k in _rare else 0. for k in range(len(classes))])
     options = _options_of(rest)
     if options is None: raise UserError(f'--loss {text}: its options cannot be read; write them as in focal:gamma=1.')
     try: loss = make_loss(name, **options)
     except UserError as e: raise UserError(f'--loss {e}') from None
-    if loss.needs_field: raise UserError(f'--loss {text}: needs the field of every cell, which no training here gives; take another, such as bce.')
-    return loss
+    if not loss.needs_field: return loss
+    raise UserError(f'--loss {text}: needs the field of every cell, which no training here gives; give another, such as bce.')
 
 def _options_of(text):
-    "Options such as `gamma=1,alpha=.5` as numbers; `None` if they are no such."
-    try: options = {k.strip(): float(v) for k, v in (o.split('=') for o in text.split(',') if o.strip())}
+    "Options such as `gamma=1,alpha=.5` as numbers; `None` if they are not."
+    pairs = [o.partition('=') for o in text.split(',') if o.strip()]
+    try: options = {name.strip(): float(value) for name, _, value in pairs}
     except ValueError: return None
     return options if all(map(math.isfinite, options.values())) else None
 

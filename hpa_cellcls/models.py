@@ -493,7 +493,7 @@ def load_model(folder: str|Path, # of a saved model
     card = read_model_card(folder)
     config, about = card['network'], card['about']
     if 'pieces' in config:
-        raise UserError(f'{folder}: is a network with class maps; use `hpa_cellcls predict_cam`, or load it with `puzzlecam.load_cam`.')
+        raise UserError(f'{folder}: is a network with class maps; use `hpa_cellcls predict`, or load it with `puzzlecam.load_cam`.')
     difference = class_difference(about['classes'], expect)
     if difference: raise UserError(f'{folder}: has other classes ({difference}); predict with the version of hpa_cellcls that trained it.')
     if channels is not None and list(channels) != config['channels']:

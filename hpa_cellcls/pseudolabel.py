@@ -153,7 +153,7 @@ def _predictions(ws, names, store, rows, views, device):
     p, count = out_of_fold_probabilities(ws, names, store.select(rows), views, device)
     if not len(count) or count.min(): return p
     seen = store.table.id.values[rows][count == 0]
-    raise UserError(f'{",".join(names)}: learned from {len({*seen})} of the images that they shall predict ({seen[0]}, ...); '
+    raise UserError(f'{",".join(names)}: were trained on {len({*seen})} of the images that they shall predict ({seen[0]}, ...); '
                     'give models that left these out (`train --fold`).')
 
 def _train_prior(ws, names):
