@@ -13,7 +13,6 @@ __all__ = ['budgets', 'regimes', 'registry', 'requires', 'ablations', 'metrics',
 import inspect, io, json, os, subprocess, sys, threading
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from importlib import import_module
 from itertools import product
 from pathlib import Path
 from time import sleep

@@ -122,7 +122,7 @@ def _same_fields(ws, ids):
         raise UserError(f'{ws}: {what}; predict that workspace itself, or give another --ws for these images.')
 
 # %% ../nbs/06_inference.ipynb #14ae2e66
-def field_cells(task: dict, # field, its file of masks, ways of cut_settings; a segmenter if the masks are to be made
+def field_cells(task: dict, # field, its file of masks, ways of cutting; a segmenter if the masks are to be made
                ) -> dict: # rows of the cells, crops in each way; what was found if masks were made
     "The cells of one field, found, measured and cut."
     field, file, ways, segmenter = (task[k] for k in ('field', 'masks', 'ways', 'segmenter'))

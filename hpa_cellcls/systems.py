@@ -10,11 +10,10 @@ __all__ = ['s3_settings', 'check_files', 'report_steps', 'run_options', 'train_f
 
 # %% ../nbs/09b_systems.ipynb #b0373695
 from pathlib import Path
-import numpy as np, pandas as pd
+import numpy as np
 from fastcore.meta import delegates
 from .cam_readout import add_fields, train_cam
 from .crops import cut, default_gap
-from .data import read_fields
 from .field_store import Planes
 from .fit import Init, Running, check_init, fit
 from .image_level import (
@@ -23,11 +22,10 @@ from .inference import predict, workspace_of
 from .label_noise import refine
 from .losses import LossName, named_loss
 from .models import is_arch
-from hpa_cellcls.options import (
-    Amount, Annotated, Count, Device, Folds, Literal, Name, Place, Range, Several, Share, ShareBelowOne, Sides, Thresholds, Whole, command,
-    defaults_of)
+from .options import (
+    Amount, Annotated, Count, Folds, Literal, Name, Place, Range, Several, Share, ShareBelowOne, Sides, Thresholds, command, defaults_of)
 from .segmentation import with_masks
-from .stage import Outcome, Record, UserError, existing, fingerprint
+from .stage import Outcome, Record, existing, fingerprint
 from .submission import probability_columns, read_predictions, submit, write_predictions
 from .train import min_nucleus, train
 from .train_full import train_full
