@@ -506,7 +506,6 @@ def find_model(ws: str|Path, # workspace
                model: str, # name of a model in WS/models, or the folder of a model
               ) -> Path: # its folder
     "The folder of a model; a name in the workspace comes first."
-    existing(ws, 'workspace')
     places = [Path(ws)/'models'/model, Path(model)] if str(model) else []
     folder = next((f for f in places if f.exists()), None)
     if folder is None: raise UserError(f'{model}: no such model in {Path(ws)/"models"}, and no such folder; give one of the two.')

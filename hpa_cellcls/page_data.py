@@ -90,9 +90,9 @@ def _failed_in_record(folder, stage):
 # %% ../nbs/11b_page_data.ipynb #13afbdf2
 def _stage_folders(ws, path, about):
     "Folders of the stages that predictions depend on, the shared ones first."
-    folders = [ws/'index', ws/'masks', path.with_name(path.stem), path.with_name(f'{path.stem}.images')]
+    folders = [ws/'index', ws/'masks', path.with_name(path.stem), path.with_name(f'{path.stem}.fields')]
     folders += [ws/'cams'/model for model in _model_names(about)]
-    if 'system' in about and about.get('images'): folders.append(path.with_name(f'{path.stem}-fields.images'))
+    if 'system' in about and about.get('field_models'): folders.append(path.with_name(f'{path.stem}-fields.fields'))
     if 'parts' in about: folders += _part_folders(ws, about)
     return folders
 
@@ -108,9 +108,9 @@ def _part_folders(ws, about):
     for part in about['parts']:
         part_ws, name = locate_predictions(ws, part['prediction'])
         folders += _stage_folders(part_ws, part_ws/'predictions'/f'{name}.parquet', part['about'])
-    if 'images' in about:
-        part_ws, name = locate_predictions(ws, about['images'])
-        folders.append(part_ws/'predictions'/f'{name}.images')
+    if 'field_predictions' in about:
+        part_ws, name = locate_predictions(ws, about['field_predictions'])
+        folders.append(part_ws/'predictions'/f'{name}.fields')
     return folders
 
 # %% ../nbs/11b_page_data.ipynb #31c3a14f
