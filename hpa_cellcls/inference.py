@@ -456,9 +456,10 @@ def model_kind(ws: str|Path, # workspace
 def _options(kind, model, given):
     "The options of a kind of model, and how masks are made; options of other kinds are refused."
     allowed = (*_options_of[kind], Segmenting)
-    names = {f.name for group in allowed for f in fields_of(group)}
-    for name in given:
-        if name not in names: raise UserError(f'--{name.replace("_", "-")}: does not go with {model}, which is a model of {kind}.')
+    for other in (CellOptions, FieldOptions, MapOptions):
+        for f in fields_of(other):
+            if other not in allowed and given.get(f.name, f.default) != f.default:
+                raise UserError(f'--{f.name.replace("_", "-")}: does not go with {model}, which is a model of {kind}.')
     return [group(**{f.name: given[f.name] for f in fields_of(group) if f.name in given}) for group in allowed]
 
 def _cell_views(views):
