@@ -1,4 +1,4 @@
-"""After this page you can select images of rare locations from the Human Protein Atlas and download them into a folder that `index` can read.
+"""After this page you can select images of rare locations from the Human Protein Atlas and download them for `index`.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/atlas.html.md"""
 

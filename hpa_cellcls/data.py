@@ -1,4 +1,4 @@
-"""After this page you can turn a folder of images and a table of labels into a checked table of fields, with folds that keep duplicates together.
+"""After this page you can turn a folder of images and a table of labels into a table of fields, checked, with cross-validation folds.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/data.html.md"""
 

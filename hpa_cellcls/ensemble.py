@@ -1,4 +1,4 @@
-"""After this page you can combine the predictions of several systems for the same cells, also when each has its own masks, and find out whether that gains anything.
+"""After this page you can combine predictions of several systems, also with different masks, and find out whether it helps.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/ensemble.html.md"""
 

@@ -1,4 +1,4 @@
-"""After this page you can predict a folder of fields with any model, get the masks of its cells and a table of probabilities, on any machine, and resume when it is interrupted.
+"""After this page you can predict a folder of fields with any model: masks and a table of probabilities, on any machine.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/inference.html.md"""
 
@@ -43,12 +43,12 @@ class Classifier:
     "A saved model of cells, ready to predict crops."
     def __init__(self,
                  folder: str|Path, # of the model
-                 device: str='', # cpu, cuda, mps; the fastest that is there if empty
+                 device: str='auto', # auto (the fastest there is), cpu, cuda or mps
                 ):
         from hpa_cellcls.batches import Prepare
         from hpa_cellcls.models import compute_device, load_model, to_device
         self.folder = Path(folder)
-        self.device = compute_device(device or None)
+        self.device = compute_device(device)
         network, self.about = load_model(folder)
         kind = self.about.get('kind', 'cells')
         if kind != 'cells': raise UserError(f'{folder}: was trained on {kind}, not on single cells; predict with it alone.')
@@ -77,7 +77,7 @@ class Classifier:
 # %% ../nbs/06_inference.ipynb #01b29e8d
 def load_classifiers(model: str, # folder of a model, or its name in WS/models; several, separated by commas
                      ws: str|Path, # workspace
-                     device: str='', # cpu, cuda, mps; the fastest that is there if empty
+                     device: str='auto', # auto (the fastest there is), cpu, cuda or mps
                     ) -> list: # of Classifier
     "The models of cells to predict with."
     from hpa_cellcls.models import find_model
@@ -283,7 +283,7 @@ class Missing:
                  weights: str=None, # networks: folder with the published weights
                  download: bool=False, # networks: fetch missing weights
                  scale_factor: float=.25, # networks: how much smaller they see a field
-                 device: str='', # networks: cpu, cuda, mps (the fastest that is there)
+                 device: str='auto', # networks: auto (the fastest there is), cpu, cuda or mps
                 ):
         fields = [f for k in parts.todo for f in parts.fields[k] if not parts.mask(f).exists()]
         self.ids = {f['id'] for f in fields}
@@ -504,7 +504,7 @@ def predict(source: str, # folder of images, or a workspace
             reduce: Literal['mean', 'max']='mean', # over the views: mean or max
             order: str=None, # channels of TIFFs that hold several, such as red,green,blue,yellow
             batch: Count=None, # batch size (256 cells, 16 fields)
-            device: Device='', # device: cpu, cuda, mps; the fastest that is there if empty
+            device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
             threads: Count=1, # CPU threads of the networks
             n_jobs: Count=None, # processes that read and segment (all cores)
             **options, # of the kind of model, and how missing masks are made

@@ -76,10 +76,10 @@ def is_threshold(text: str, # best, soft, ratio, or a number
     try: Range(0, 1)(float(text))
     except ValueError: raise ValueError('is unknown; there are best, soft, ratio, and numbers from 0 to 1') from None
 
-def is_device(text: str, # cpu, cuda, cuda:1, mps, or empty
+def is_device(text: str, # auto, cpu, cuda, cuda:1 or mps
              ):
     "Check the name of a device; `compute_device` finds out whether this machine has it."
-    if not re.fullmatch(r'(cpu|cuda(:\d+)?|mps|)', text): raise ValueError('must be cpu, cuda, cuda:1 or mps')
+    if not re.fullmatch(r'auto|cpu|cuda(:\d+)?|mps', text): raise ValueError('must be auto, cpu, cuda, cuda:1 or mps')
 
 # %% ../nbs/00f_options.ipynb #d44c6d2d
 class Several:

@@ -1,4 +1,4 @@
-"""After this page you can find the predictions of a workspace, and compute what [the report](11a_page.ipynb) shows of them: pictures and outlines of fields, crops of cells, scores, and the fields that failed.
+"""After this page you can find the predictions of a workspace, and compute what the report shows of them.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/page_data.html.md"""
 

@@ -1,4 +1,4 @@
-"""After this page you can run our own system, or one of the four published ones, with one command: from images with labels to probabilities for every cell of other images.
+"""After this page you can run our own system, or one of four published ones, with one command.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/systems.html.md"""
 
