@@ -13,7 +13,7 @@ import math
 from pathlib import Path
 from zlib import crc32
 import numpy as np, pandas as pd, torch
-from .data import channels as all_channels, field_files, fit, read_field, read_fields
+from .data import channels as all_channels, field_files, resize_channel, read_field, read_fields
 from .labels import label_matrix
 from .options import Annotated, Range
 from .stage import Outcome, UserError, run_stage
@@ -47,7 +47,7 @@ def as_planes(image: dict, # channel -> height x width, 8-bit
               size: int, # side of the result in pixels
              ) -> np.ndarray: # planes x size x size, 8-bit
     "A field as a network takes it."
-    small = {c: pad_square(fit(x, size), size) for c, x in image.items()}
+    small = {c: pad_square(resize_channel(x, size), size) for c, x in image.items()}
     return np.stack([_mean([small[c] for c in p.split('+') if c in small], size) for p in planes])
 
 def pad_square(pixels: np.ndarray, # height x width, at most `size` each

@@ -15,7 +15,7 @@ import numpy as np, pandas as pd
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from .crops import cut_out, window
-from .data import composite, fit, read_field, read_masks
+from .data import composite, resize_channel, read_field, read_masks
 from .labels import classes, label_matrix, parse_labels
 from .score import class_ap, mean_ap, precision_recall
 from .stage import Outcome, Record, UserError, existing, read_table, run_stage
@@ -186,7 +186,7 @@ def _draw_field(item):
     if cells.shape != shape: raise UserError(f'{masks}: its masks have the shape {cells.shape}, the field {shape}; segment it again.')
     paths = [outline(cells, r['number'], (r['y0'], r['x0'], r['y1'], r['x1'])) for r in rows]
     crops = {r['row']: encode_picture(dimmed_crop(image, cells, r, gain=gain), 0) for r in rows if r['row'] in wanted}
-    thumb = composite({c: fit(x, min(size, max(shape))) for c, x in image.items()}, shown_channels, gain)
+    thumb = composite({c: resize_channel(x, min(size, max(shape))) for c, x in image.items()}, shown_channels, gain)
     return dict(pictures=encode_stains(thumb), paths=paths, crops=crops, grid=[round(n*1000/max(shape)) for n in shape[::-1]])
 
 def draw_fields(ws: str|Path, # workspace with masks
