@@ -257,7 +257,7 @@ def run_s3(ws: str, # workspace with fields.csv
            channels: Planes='red,green,blue', # planes, such as red,green,yellow or red,green,blue,yellow
            size: FieldSize=1024, # side of the fields
            head: Literal['timm', 'concat', 'stages']='timm', # timm, concat or stages
-           init: str='imagenet', # begin with: nothing, imagenet, a model
+           init: Annotated[str, Several(str)]='imagenet', # begin with: nothing, imagenet, a model
            losses: Annotated[str, are_losses]='alpha_gamma;alpha_gamma:alpha=.75,gamma=0', # of each network, separated by semicolons; the last goes for the rest
            rates: Annotated[str, Several(float, Range(above=0), some=True)]='6e-4,6.5e-5', # learning rate of each network
            batches: Annotated[str, Several(int, Range(1), some=True)]='16,14', # fields a batch for each network

@@ -10,7 +10,7 @@ __all__ = ['UserError', 'existing', 'whole_file', 'write_bytes', 'write_text', '
            'Inputs', 'about_disk', 'Outcome', 'bar_of', 'run_stage', 'check']
 
 # %% ../nbs/00c_stage.ipynb #aae80eb7
-import errno, json, os, re, sys, tempfile, traceback
+import csv, errno, json, os, re, sys, tempfile, traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -102,14 +102,21 @@ def read_table(path: str|Path, # CSV
     try: table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (ValueError, OSError) as e:
         raise UserError(f'{path}: cannot be read as CSV ({str(e).splitlines()[0]}); save it again as CSV.') from None
-    if len(short := table.index[table.isna().any(axis=1)]):
-        raise UserError(f'{path}, line {short[0] + 2}: has fewer values than there are columns; the file was cut off, so fetch it or make it again.')
+    if short := _short_line(path):
+        raise UserError(f'{path}, line {short}: has fewer values than there are columns; the file was cut off, so fetch it or make it again.')
     if lacks := [c for c in (*columns, *numbers) if c not in table]:
         raise UserError(f'{path}: is no {what}; it has no column {lacks[0]} (but {", ".join(map(str, table.columns[:6]))}).')
     for column, kind in numbers.items():
         try: table[column] = pd.to_numeric(table[column].where(table[column] != '')).astype(kind)
         except ValueError as e: raise UserError(f'{path}: column {column} does not hold numbers ({e}); mend it, or make the table again.') from None
     return table
+
+def _short_line(path):
+    "The first line of a CSV file that has fewer values than its header, if there is one."
+    with path.open(newline='', encoding='utf-8') as file:
+        rows = csv.reader(file)
+        width = len(next(rows))
+        return next((rows.line_num for row in rows if 0 < len(row) < width), None)
 
 def read_json(path: str|Path, # JSON
               what: str='file', # what it should be, for the message
