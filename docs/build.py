@@ -88,7 +88,7 @@ def parameters(function):
         default = '' if p.default is inspect.Parameter.empty else f'`{p.default!r}`'.replace('|', '\\|')
         rows.append(f'| `{name}` | {shown_type(p.annotation)} | {default} | {cell_text(comments[name])} |')
     back = info.get('return')
-    if back is not None and back.anno is not inspect.Parameter.empty:
+    if back is not None and back.anno not in (inspect.Parameter.empty, None):
         rows.append(f'| **returns** | {shown_type(back.anno)} | | {cell_text(back.docment)} |')
     return '\n'.join(['| | type | default | |', '|---|---|---|---|', *rows]) if rows else ''
 
