@@ -15,17 +15,20 @@ from nbdev.config import get_config
 docs = Path(__file__).resolve().parent
 root = docs.parent
 sys.path.insert(0, str(root))
-from hpa_cellcls.options import allowed, declared
+from hpa_cellcls.options import allowed, comments_of, declared
 nbs, pages, images = root/'nbs', docs/'_build'/'pages', docs/'images'
 repo = get_config(root).git_url
 
 def notebooks(): return sorted(p for p in nbs.glob('*.ipynb') if p.stem != 'index')
 def page(path): return re.sub(r'^\d+[a-z]?_', '', path.stem)
 def source(cell): return ''.join(cell['source'])
-def directives(code): return {line[2:].split()[0]: line[2:].split()[1:] for line in code.splitlines() if line.startswith('#|') and line[2:].strip()}
+def directives(code):
+    lines = [line[2:].split() for line in code.splitlines() if line.startswith('#|')]
+    return {words[0]: words[1:] for words in lines if words}
 def bare(code): return '\n'.join(line for line in code.splitlines() if not line.startswith(('#|', '%'))).strip()
 def markdown(text): return dict(cell_type='markdown', metadata={}, source=text)
-def code_cell(code, outputs=(), *tags): return dict(cell_type='code', metadata=dict(tags=list(tags)), source=code, outputs=list(outputs), execution_count=None)
+def code_cell(code, outputs=(), *tags):
+    return dict(cell_type='code', metadata=dict(tags=list(tags)), source=code, outputs=list(outputs), execution_count=None)
 def module_of(nb): return next((d['default_exp'][0] for d in map(directives, map(source, nb['cells'])) if 'default_exp' in d), None)
 
 # Links: `name` in prose leads to where the name is explained, a notebook's name to its page.
@@ -55,9 +58,10 @@ def symbols():
 
 def linked(text, known):
     "Prose with its links made; code blocks stay as they are."
+    def link(m): return f'[`{m[1]}`](#{anchor(*known[m[1]])})' if m[1] in known else m[0]
     parts = re.split(r'(```.*?```)', text, flags=re.S)
     for i in range(0, len(parts), 2):
-        parts[i] = re.sub(r'(?<!\[)`([A-Za-z_][\w.]*)`(?!\])', lambda m: f'[`{m[1]}`](#{anchor(*known[m[1]])})' if m[1] in known else m[0], parts[i])
+        parts[i] = re.sub(r'(?<!\[)`([A-Za-z_][\w.]*)`(?!\])', link, parts[i])
         parts[i] = re.sub(r'\]\((\w+)\.ipynb(#[\w-]+)?\)', lambda m: f']({page(Path(m[1]))}.ipynb{m[2] or ""})', parts[i])
     return ''.join(parts)
 
@@ -68,20 +72,24 @@ def shown_type(anno):
     if anno is inspect.Parameter.empty: return ''
     kind = declared(anno)[0]
     if kind is not None and kind is not anno: return f'`{kind.__name__}`' + f': {cell_text(allowed(anno))}'*bool(allowed(anno))
-    return f'`{getattr(anno, "__name__", str(anno)) if isinstance(anno, type) else str(anno).replace("pathlib._local.", "").replace("pathlib.", "")}`'.replace('|', '\\|')
+    name = getattr(anno, '__name__', str(anno)) if isinstance(anno, type) else str(anno)
+    return f'`{name.replace("pathlib._local.", "").replace("pathlib.", "")}`'.replace('|', '\\|')
 
 def cell_text(text): return str(text or '').replace('|', '\\|').replace('\n', ' ')
 
 def parameters(function):
     "Table of parameters, from the comments beside them."
+    try: comments = comments_of(function)
+    except ValueError: return '' # an exception without an `__init__` of its own
     info = docments(function, full=True, eval_str=True)
     rows = []
-    for name, p in info.items():
-        if name in ('self', 'return'): continue
+    for name, p in inspect.signature(function).parameters.items():
+        if name == 'self': continue
         default = '' if p.default is inspect.Parameter.empty else f'`{p.default!r}`'.replace('|', '\\|')
-        rows.append(f'| `{name}` | {shown_type(p.anno)} | {default} | {cell_text(p.docment)} |')
+        rows.append(f'| `{name}` | {shown_type(p.annotation)} | {default} | {cell_text(comments[name])} |')
     back = info.get('return')
-    if back is not None and back.anno is not inspect.Parameter.empty: rows.append(f'| **returns** | {shown_type(back.anno)} | | {cell_text(back.docment)} |')
+    if back is not None and back.anno is not inspect.Parameter.empty:
+        rows.append(f'| **returns** | {shown_type(back.anno)} | | {cell_text(back.docment)} |')
     return '\n'.join(['| | type | default | |', '|---|---|---|---|', *rows]) if rows else ''
 
 def signature(name, thing):
@@ -102,7 +110,8 @@ def explained(module, name, known):
     line = inspect.getsourcelines(thing)[1]
     call = thing.__init__ if inspect.isclass(thing) and '__init__' in vars(thing) and not hasattr(thing, '__dataclass_fields__') else thing
     link = f'[source]({repo}/blob/main/hpa_cellcls/{module}.py#L{line})'
-    return '\n\n'.join([f'({anchor(module, name)})=\n### {name}', f'```python\n{signature(name, thing)}\n```', f'{linked(inspect.getdoc(thing) or "", known)} {link}', parameters(call)])
+    return '\n\n'.join([f'({anchor(module, name)})=\n### {name}', f'```python\n{signature(name, thing)}\n```',
+                        f'{linked(inspect.getdoc(thing) or "", known)} {link}', parameters(call)])
 
 def converted(path, known):
     "The page of a notebook."
@@ -118,7 +127,8 @@ def converted(path, known):
         if {'export', 'exporti'} & {*d}:
             names, kinds = [*defined(text)], {type(node) for node in ast.parse(bare(text)).body}
             out += [markdown(explained(module, name, known)) for name in names]
-            if kinds - {ast.Import, ast.ImportFrom}: out.append(code_cell(bare(text), (), *(['hide-input'] if names or private(text) else [])))
+            tags = ['hide-input'] if names or private(text) else []
+            if kinds - {ast.Import, ast.ImportFrom}: out.append(code_cell(bare(text), (), *tags))
         else: out.append(code_cell(bare(text), cell['outputs'], *(['remove-input'] if 'echo:' in d else [])))
     return dict(cells=[c for c in out if c['source']], nbformat=4, nbformat_minor=4, metadata=dict(
         kernelspec=dict(name='python3', language='python', display_name='Python 3'), language_info=dict(name='python')))

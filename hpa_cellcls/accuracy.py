@@ -1,4 +1,4 @@
-"""After this page you can train all systems on the same fields with the same compute budget, and compare in one table how accurate their predictions for the cells of other fields are, and what they cost.
+"""After this page you can train all systems on the same fields with the same compute budget, and compare them in one table.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/accuracy.html.md"""
 
@@ -195,7 +195,8 @@ def _predict_both(split, name, model):
     "Predictions with field context, then without."
     from hpa_cellcls.inference import predict
     for evidence, context, predictions in (('field', True, name), ('cell', False, f'{name}.cell')):
-        without_failures(predict(split.test_ws, f'{split.ws}/models/{model}', name=predictions, field_context=context, device=split.device, n_jobs=1))
+        without_failures(predict(split.test_ws, f'{split.ws}/models/{model}', name=predictions, field_context=context,
+                                 device=split.device, n_jobs=1))
         yield evidence, predictions
 
 # %% ../nbs/10a_accuracy.ipynb #76a4c2c2

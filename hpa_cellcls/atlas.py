@@ -1,4 +1,4 @@
-"""After this page you can select images of rare locations from the Human Protein Atlas and download them into a folder that `index` can read.
+"""After this page you can select images of rare locations from the Human Protein Atlas and download them for `index`.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/atlas.html.md"""
 
@@ -22,7 +22,7 @@ import cv2, numpy as np, pandas as pd, requests
 from fastcore.basics import patch
 from joblib import parallel_config
 from urllib3.exceptions import HTTPError
-from .data import channels, fit, read_channel, scale_bits
+from .data import channels, resize_channel, read_channel, scale_bits
 from .labels import class_index, class_plan, classes as class_names, join_labels, label_matrix, parse_labels, read_labels
 from .options import Place, Annotated, Count, Literal, Positive, Range, Whole, command
 from .stage import Outcome, Record, UserError, digest, existing, read_table, run_stage, write_bytes, write_table, write_text
@@ -395,7 +395,7 @@ def _settle(raw, final, how):
         return final
     pixels = scale_bits(read_channel(raw), f'uint{how["bits"]}' if how['bits'] else None)
     longer = max(pixels.shape)
-    pixels = fit(pixels, min(how['size'] or longer, longer))
+    pixels = resize_channel(pixels, min(how['size'] or longer, longer))
     write_bytes(final, cv2.imencode('.png', pixels)[1].tobytes())
     raw.unlink()
     return final

@@ -1,4 +1,4 @@
-"""After this page you can feed a network with cells: with targets from image labels or pseudo-labels, weighted sampling, augmentation and normalisation, in batches that are prefetched.
+"""After this page you can feed a network with cells: targets, weighted sampling, augmentation and prefetched batches.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/batches.html.md"""
 

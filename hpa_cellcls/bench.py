@@ -184,44 +184,32 @@ def _three_formats(folder, n, side=128):
         for c, pixels in zip(channels, crop): cv2.imwrite(f'{folder}/png/{i}_{c}.png', pixels)
     return CellStore(folder/'store'), Memmap(folder/'all.npy'), PNGFolder(folder/'png', min(n, 2000)), written, size
 
-def _read_all(data, picks, workers=2, to_float=False, plain=False):
-    "Read crops in batches, and copy them or scale them to floating point; a store without workers uses two threads."
+def _read_batches(data, picks):
+    "Read crops in batches of 64 and copy each: a store with two threads, anything else with two worker processes."
     import torch
     from torch.utils.data import DataLoader
     order = [int(i) % len(data) for i in picks]
-    if isinstance(data, CellStore) and not plain: batches = data.loader(64, workers, sampler=order)
-    else: batches = DataLoader(data, 64, sampler=order, num_workers=workers, collate_fn=torch.from_numpy if plain else None)
+    if isinstance(data, CellStore): batches = (torch.from_numpy(data.batch(order[i:i + 64])) for i in range(0, len(order), 64))
+    else: batches = DataLoader(data, 64, sampler=order, num_workers=2)
     for batch in batches:
         assert batch.dtype == torch.uint8
-        if to_float: batch.float().div_(255)
-        else: batch.clone()
+        batch.clone()
 
 # %% ../nbs/10_bench.ipynb #3c4d5d6a
 @benchmark
 def reading(repeats: int=5, # counted runs of each implementation
             size: float=1, # fraction of the full work; 1 is what is published
            ) -> list: # rows of the table
-    "Random crops of 128 px through a DataLoader."
+    "Random crops of 128 px, in batches."
     n = round(6000*size)
     many, few = np.random.default_rng(0).integers(0, n, 5*n), np.random.default_rng(1).integers(0, n, max(64, n))
     with TemporaryDirectory() as folder:
         store, mapped, files, written, bytes_a_crop = _three_formats(Path(folder), n)
-        def compare(peer, picks, workers=2, to_float=False, plain=False):
-            def ours(): _read_all(store, picks, workers, to_float, plain)
-            return compare_times(ours, lambda: _read_all(peer, picks, to_float=to_float), repeats)
-        threads = compare(mapped, many, workers=0)
-        processes = compare(mapped, many)
-        plain = compare(mapped, many, plain=True)
-        to_float = compare(mapped, many, to_float=True)
-        png_threads, png_processes = compare(files, few, workers=0), compare(files, few)
-    return [_row('read crops by 2 threads, against a raw memory map by 2 processes', 'crops/s', threads, len(many)),
-            _row('... both by 2 processes', 'crops/s', processes, len(many)),
-            _row('... both by 2 processes of a plain `DataLoader`', 'crops/s', plain, len(many)),
-            _row('... both by 2 processes, scaled to floating point as they come', 'crops/s', to_float, len(many)),
-            _row('... by 2 threads, against a PNG file a channel by 2 processes', 'crops/s', png_threads, len(few)),
-            _row('... by 2 processes, against a PNG file a channel by 2 processes', 'crops/s', png_processes, len(few)),
-            dict(what='write crops', unit='crops/s', ours=written),
-            dict(what='a crop on the disk', unit='bytes', ours=bytes_a_crop)]
+        raw = compare_times(lambda: _read_batches(store, many), lambda: _read_batches(mapped, many), repeats)
+        png = compare_times(lambda: _read_batches(store, few), lambda: _read_batches(files, few), repeats)
+    return [_row('read crops by 2 threads, against a raw memory map by 2 processes', 'crops/s', raw, len(many)),
+            _row('... by 2 threads, against a PNG file a channel by 2 processes', 'crops/s', png, len(few)),
+            dict(what='write crops', unit='crops/s', ours=written), dict(what='a crop on the disk', unit='bytes', ours=bytes_a_crop)]
 
 # %% ../nbs/10_bench.ipynb #82a1e96c
 @benchmark

@@ -1,4 +1,4 @@
-"""After this page you can turn the class activation maps of a network into calibrated probabilities of cells, as the 21st place did (S4), and see where the maps lie.
+"""After this page you can turn class activation maps into calibrated probabilities of cells, and see where the maps lie.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/cam_readout.html.md"""
 
@@ -230,13 +230,13 @@ def read_cam(ws: str, # workspace with fields.csv and masks
              scales: str='1,1.3,1.6', # sizes of the views, of the field's
              flips: bool=True, # mirrored as well?
              activation: str='swish', # swish, relu or raw
-             device: str='', # cpu, cuda, mps; the fastest that is there if empty
+             device: str='auto', # auto (the fastest there is), cpu, cuda or mps
              only: list=None, # ids of the fields to read (all)
             ) -> Outcome: # cells of each field
     "Pool a model's class maps over the cells of every field, into WS/cams/MODEL."
     folder = find_model(ws, model)
     network, about = load_cam(folder)
-    network = to_device(network, compute_device(device or None))
+    network = to_device(network, compute_device(device))
     how = dict(scales=[float(s) for s in str(scales).split(',')], flips=flips, activation=activation)
     if activation not in activations: raise UserError(f'--activation {activation}: is unknown; there are {", ".join(activations)}.')
     dest = Path(ws)/'cams'/folder.name
@@ -342,7 +342,8 @@ def map_cells(reading: dict, # of `load_reading`
              ) -> np.ndarray: # cells x classes
     "Probabilities of the cells of a field."
     if mapping == 'pooled': return .5*(1 + np.tanh(reading['logits']/2))
-    if mapping not in ('both', 'sigmoid', 'booster'): raise UserError(f'--mapping {mapping}: is unknown; there are both, sigmoid, booster, pooled.')
+    if mapping not in ('both', 'sigmoid', 'booster'):
+        raise UserError(f'--mapping {mapping}: is unknown; there are both, sigmoid, booster, pooled.')
     raw = raw_values(reading, pool)
     if mapping == 'sigmoid': return standardise(raw, scaler)
     return steps(raw) if mapping == 'booster' else combine(standardise(raw, scaler), steps(raw), weight)
@@ -384,7 +385,7 @@ class ReadoutSettings:
 def calibrate(ws: str|Path, # workspace with fields.csv and masks
               folder: str|Path, # of the model
               settings: ReadoutSettings=ReadoutSettings(), # of the read-out
-              device: str='', # cpu, cuda, mps; the fastest that is there if empty
+              device: str='auto', # auto (the fastest there is), cpu, cuda or mps
              ) -> dict: # what is kept with the model
     "Fit what the values of cells mean, on fields of one label that the network was trained on."
     folder, s, fields = Path(folder), settings, read_fields(ws)
@@ -393,12 +394,13 @@ def calibrate(ws: str|Path, # workspace with fields.csv and masks
     fields = fields[fields.id.isin(read.results)]
     trained_on = fields.id.isin(read_table(folder/'trained_on.csv', columns=('id',)).id)
     readings, targets = _examples(ws, folder.name, fields[trained_on], s.pool)
-    if not readings: raise UserError(f'{ws}: has no field of one label that {folder.name} was trained on; calibrate in the workspace where it was trained.')
+    if not readings: raise UserError(f'{ws}: has no field of one label that {folder.name} was trained on; index more such fields.')
     steps = fit_booster(np.concatenate([raw_values(r, s.pool) for r in readings]), np.concatenate(targets), s.booster)
     weight = float(s.cam_weight) if s.cam_weight != 'validation' else None
     if weight is None: weight = _best_weight(*_examples(ws, folder.name, fields[~trained_on], s.pool), steps, s.pool, s.scaler)
     card = dict(version=1, model=content(folder/'model.json'), scales=s.scales, flips=s.flips, activation=s.activation, pool=s.pool,
-                booster=s.booster, scaler=s.scaler, weight=weight, fields=len(readings), edges=steps.edges.tolist(), values=steps.values.tolist())
+                booster=s.booster, scaler=s.scaler, weight=weight, fields=len(readings))
+    card |= dict(edges=steps.edges.tolist(), values=steps.values.tolist())
     write_text(folder/'calibration.json', json.dumps(card) + '\n')
     return card
 
@@ -406,12 +408,14 @@ def load_calibration(folder: str|Path, # of a model
                     ) -> tuple: # how the maps are read out, steps of way B
     "The calibration that is kept with a model."
     path = Path(folder)/'calibration.json'
-    if not path.exists(): raise UserError(f'{folder}: is not calibrated; train it with `hpa_cellcls train-cam` on fields of which some have one label.')
+    if not path.exists():
+        raise UserError(f'{folder}: is not calibrated; train it with `hpa_cellcls train-cam` on fields of which some have one label.')
     try: card = json.loads(path.read_text())
     except ValueError: card = {}
     if card.get('version') != 1: raise UserError(f'{path}: is damaged, or of another version; train the model again.')
     read_model_card(folder)
-    if card['model'] != content(Path(folder)/'model.json'): raise UserError(f'{path}: belongs to another training of the model; train it again.')
+    if card['model'] != content(Path(folder)/'model.json'):
+        raise UserError(f'{path}: belongs to another training of the model; train it again.')
     return card, Steps(np.float32(card.pop('edges')), np.array(card.pop('values')))
 
 # %% ../nbs/08a_cam_readout.ipynb #9a532442
@@ -448,8 +452,8 @@ def train_cam(ws: str, # workspace with fields.csv
 def predict_maps(ws: str, # workspace with fields.csv and masks
                  model: str='cam', # name of a model in the workspace, or its folder
                  name: Name='', # of the predictions: WS/predictions/NAME.parquet (that of the model)
-                 mapping: Literal['both', 'sigmoid', 'booster', 'pooled']='both', # both ways, sigmoid (A), booster (B), or pooled (mean logits of the cell)
-                 device: Device='', # cpu, cuda, mps; the fastest that is there if empty
+                 mapping: Literal['both', 'sigmoid', 'booster', 'pooled']='both', # both, sigmoid (A), booster (B), pooled (logits)
+                 device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
                 ) -> Outcome: # cells of each field
     "Probabilities of every cell from a model with class maps."
     folder = find_model(ws, model)

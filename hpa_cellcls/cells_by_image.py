@@ -1,4 +1,4 @@
-"""After this page you can ask a network that was trained on whole fields about single cells, in two ways, and know when a piece of the field gives the same answer as the whole.
+"""After this page you can read out single cells from a network for whole fields, in two ways, and know what windows cost.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/cells_by_image.html.md"""
 
@@ -228,20 +228,20 @@ def _scales_fit(members, how):
 def predict_cells_by_image(ws: str, # workspace with fields.csv and masks
                            models: Models, # names of models of whole fields, or of folds NAME_0, NAME_1, ..., separated by commas
                            name: Name='', # of the predictions: WS/predictions/NAME.parquet (the names of the models)
-                           way: Literal['field', 'crop', 'image']='field', # read-out: field (without other cells), crop (masked cell), image (all alike)
-                           keep: Literal['neighbours', 'masked']='neighbours', # field: keep neighbours (all but other cells), or masked (the cell alone)
+                           way: Literal['field', 'crop', 'image']='field', # read-out: field, crop, or image (all cells alike)
+                           keep: Literal['neighbours', 'masked']='neighbours', # field: with the background, or masked
                            views: Views='identity,horizontal,vertical,0.8,1.2', # TTA views
                            weights: Weights='', # of the names: equal if empty, found (on validation fields), or numbers
-                           windows: Literal['auto', 'always', 'never']='auto', # field: context windows around cells where the network allows it
+                           windows: Literal['auto', 'always', 'never']='auto', # field: context windows around cells
                            margin: Whole=2, # of windows, in positions of 32 pixels
                            trained_in: str='', # workspace with the models (WS)
                            batch: Count=16, # batch size
-                           device: Device='', # cpu, cuda, mps; the fastest that is there if empty
+                           device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
                            threads: Count=1, # CPU threads
                            progress: bool=True, # show a progress bar?
                           ) -> Outcome: # its note says where the table is
     "Predict single cells with networks for whole fields, into WS/predictions."
-    name, device = name or models.replace(',', '+'), compute_device(device or None)
+    name, device = name or models.replace(',', '+'), compute_device(device)
     members = load_members(trained_in or ws, models, weights, device)
     how = dict(way=way, keep=keep, views=views, margin=margin, models=made_of(members))
     with using_threads(threads):

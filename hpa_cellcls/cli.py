@@ -22,14 +22,16 @@ sections = {
     'Data': dict(index=('data', 'index'), stats=('data', 'stats'), download=('atlas', 'download'), synth=('synth', 'synth')),
     'Cells': dict(segment=('segmentation', 'segment'), cut=('crops', 'cut')),
     'Train': {'train': ('train', 'train'), 'pseudolabel': ('pseudolabel', 'pseudolabel'), 'train-full': ('train_full', 'train_full'),
-              'refine': ('label_noise', 'refine'), 'train-fields': ('image_level', 'train_fields'), 'train-cam': ('cam_readout', 'train_cam')},
+              'refine': ('label_noise', 'refine'), 'train-fields': ('image_level', 'train_fields'),
+              'train-cam': ('cam_readout', 'train_cam')},
     'Predict': dict(predict=('inference', 'predict'), ensemble=('ensemble', 'ensemble'), submit=('submission', 'submit')),
     'Evaluate': dict(evaluate=('validation', 'evaluate'), report=('page', 'report'), score=('score', 'score'),
                      validate=('submission', 'validate')),
     'Maintain': dict(check=('stage', 'check'), bench=('bench', 'bench'))}
 commands = {name: place for section in sections.values() for name, place in section.items()}
 systems = {name: ('systems', f'run_{name.lower()}') for name in ('best', 'S1', 'S2', 'S3', 'S4')}
-kaggle = {name: ('kaggle_hub', name) for name in ('get', 'publish', 'wheels')} | dict(push=('kaggle_kernel', 'push'), watch=('kaggle_hub', 'watch'))
+kaggle = dict(get=('kaggle_hub', 'get'), publish=('kaggle_hub', 'publish'), wheels=('kaggle_hub', 'wheels'), push=('kaggle_kernel', 'push'),
+              watch=('kaggle_hub', 'watch'))
 groups = dict(run=('Run a whole system, from fields to predictions.', systems),
               kaggle=('Work with Kaggle: fetch its images, publish cells and models, run notebooks there.', kaggle))
 

@@ -1,4 +1,4 @@
-"""After this page you have run S1 and our own system on generated fields with one command: from images to scored submissions and a page to look at.
+"""After this page you have run S1 and our own system on generated fields with one command, and look at the report.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/report.html.md"""
 
@@ -45,10 +45,10 @@ def evaluate_predictions(ws: str|Path, # workspace with masks and predictions
                 competition_mAP=result.mAP)
 
 # %% ../nbs/11_report.ipynb #10837d67
-sizes = dict(tiny=dict(fields=24, others=6, pixels=256, epochs=(1, 1, 1)),
-             small=dict(fields=240, others=60, pixels=512, epochs=(16, 6, 16)),
-             large=dict(fields=1000, others=300, pixels=512, epochs=(24, 12, 18)))
-_models = dict(single='S1, first stage', full='S1', best='ours (best)')
+sizes = dict(tiny=dict(fields=24, test=6, pixels=256, epochs=(1, 1, 1)),
+             small=dict(fields=240, test=60, pixels=512, epochs=(16, 6, 16)),
+             large=dict(fields=1000, test=300, pixels=512, epochs=(24, 12, 18)))
+_rows = {'single': 'S1, first stage', 'full': 'S1', 'best-no-context': 'best, without field context', 'best': 'best (ours)'}
 
 @command
 def demo(dest: Place='demo', # folder for all files of the demo
@@ -62,9 +62,12 @@ def demo(dest: Place='demo', # folder for all files of the demo
     _draw_and_segment(home, sizes[size], seed, n_jobs)
     _train_all(home/'ws', sizes[size]['epochs'], seed)
     test, truth = home/'test', home/'test_data/truth'
-    predicted = [predict(test, str(home/'ws'/'models'/name), name=name, n_jobs=n_jobs) for name in _models]
+    predicted = []
+    for name in _rows:
+        model, no_context = home/'ws/models'/name.removesuffix('-no-context'), name.endswith('-no-context')
+        predicted.append(predict(test, str(model), name=name, field_context=not no_context, n_jobs=n_jobs))
     _print_step(7, 'Predicting the other fields', *predicted)
-    table = pd.DataFrame({name: evaluate_predictions(test, name, truth) for name in _models}).T
+    table = pd.DataFrame({name: evaluate_predictions(test, name, truth) for name in _rows}).T
     write_table(home/'scores.csv', table.rename_axis('model').reset_index())
     page = report(test, 'best', truth=_true_cells(test, truth), dest=home/'report/index.html', n_jobs=n_jobs)
     _print_step(8, 'Writing the report', page)
@@ -74,9 +77,9 @@ def demo(dest: Place='demo', # folder for all files of the demo
 def _draw_and_segment(home, size, seed, n_jobs):
     "Fields to train on and other fields, their folds, and the cells to train on."
     ws, test = home/'ws', home/'test'
-    _print_step(1, f'Drawing {size["fields"]} fields to train on and {size["others"]} others',
+    _print_step(1, f'Drawing {size["fields"]} fields to train on and {size["test"]} others',
                 synth(home/'data', size['fields'], size['pixels'], seed, n_jobs=n_jobs),
-                synth(home/'test_data', size['others'], size['pixels'], seed + 1000, n_jobs=n_jobs))
+                synth(home/'test_data', size['test'], size['pixels'], seed + 1000, n_jobs=n_jobs))
     _print_step(2, 'Indexing them, assigning folds',
                 index(home/'data', ws, n_jobs=n_jobs), index(home/'test_data', test, n_jobs=n_jobs))
     _print_step(3, 'Segmenting the cells and cutting them out',
@@ -87,7 +90,7 @@ def _train_all(ws, epochs, seed):
     _print_step(4, 'S1, first stage: training on cells of single-label images', train(ws, 'single', epochs=epochs[0], seed=seed))
     _print_step(5, 'S1: training on pseudo-labels of all other cells, too', train_full(ws, epochs=epochs[1], seed=seed))
     _print_step(6, 'Our system: training on image labels given to every cell, with their noise estimated',
-                train(ws, 'copied', 'copied', epochs=epochs[2], fold='', refine_labels=.5, sizes=growing(96), seed=seed),
+                train(ws, 'copied', labels='copied', epochs=epochs[2], fold='', refine_labels=.5, sizes=growing(96), seed=seed),
                 refine(ws, 'copied', 'best'))
 
 def _print_step(step, what, *outcomes):
@@ -106,6 +109,6 @@ def _true_cells(ws, truth):
 def _outcome(home, table, seconds):
     "Scores, and where the report is."
     titles = dict(cell_mAP='mAP of cells', cell_F1='F1 of cells', competition_mAP='competition mAP')
-    shown = table.rename(index=_models, columns=titles).astype({'cells': int}).to_string(float_format='{:.3f}'.format)
+    shown = table.rename(index=_rows, columns=titles).astype({'cells': int}).to_string(float_format='{:.3f}'.format)
     note = f'{seconds:.0f} s. Scores on other generated fields (not HPA results):\n{shown}\nLook at {home}/report/index.html'
-    return Outcome('demo', {name: {} for name in _models}, check(str(home)).failed, note=note)
+    return Outcome('demo', {name: {} for name in _rows}, check(str(home)).failed, note=note)

@@ -1,4 +1,4 @@
-"""After this page you can segment any field with the networks of the Human Protein Atlas and their published weights, several times faster than with the official package.
+"""After this page you can segment any field with the Human Protein Atlas' networks, faster than with the official package.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/dpn_unet.html.md"""
 
@@ -486,7 +486,7 @@ class CellSegmentator:
                  nuclei_model='./nuclei_model.pth', # network for nuclei, or the path of its weights
                  cell_model='./cell_model.pth', # network for cells, or the path of its weights; `None` for nuclei only
                  scale_factor: float=.25, # scale of the networks' input
-                 device: str='', # cpu, cuda, cuda:1 or mps (default: the fastest available)
+                 device: str='auto', # auto (the fastest there is), cpu, cuda or mps
                  padding: bool=False, # pad the image by 32 pixels at each side, as the official package does
                  multi_channel_model: bool=True, # use the cell network with the ER channel
                  batch_size: int=None, # images in a batch (default: 8 with cuda, else 1)
@@ -494,7 +494,7 @@ class CellSegmentator:
                  short_floats: bool=True, # use bfloat16 or float16 where the device is faster with them
                 ):
         if tile % 32 or tile < 256: raise UserError(f'tile={tile}: must be a multiple of 32, and 256 at least.')
-        self.device = compute_device(device or None)
+        self.device = compute_device(device)
         self.scale_factor = _scale(scale_factor)
         self.padding, self.tile = padding, tile
         self.multi_channel_model = multi_channel_model
@@ -647,14 +647,14 @@ class DPNSegmenter:
     def __init__(self,
                  weights: str=None, # folder with the published weights
                  scale_factor: float=.25, # scale of the networks' input; raise it for downsampled images
-                 device: str='', # cpu, cuda, cuda:1 or mps (default: the fastest available)
+                 device: str='auto', # auto (the fastest there is), cpu, cuda or mps
                  download: bool=False, # download missing weights from Zenodo
                  coarse: int=1, # 2: label at half the resolution, which is four times faster
                  **kw, # further arguments of `CellSegmentator`
                 ):
         self.weights, self.download = weights, download
         self.coarse = coarse
-        self.kw = dict(scale_factor=_scale(scale_factor), device=compute_device(device or None), padding=True) | kw
+        self.kw = dict(scale_factor=_scale(scale_factor), device=compute_device(device), padding=True) | kw
         self.scale = .25/scale_factor
         self.loaded = {}
 
@@ -732,7 +732,7 @@ def _for_official(device):
     "Name of the device for the official package, which does not know mps."
     if str(device).startswith('mps'):
         raise UserError(f'{device}: is not known to hpacellseg, only cpu and cuda are; use --segmenter dpn_unet, the same networks.')
-    chosen = compute_device(device or None)
+    chosen = compute_device(device)
     return 'cpu' if chosen.type == 'mps' else str(chosen)
 
 # %% ../nbs/01a_dpn_unet.ipynb #17c78cc1
@@ -741,7 +741,7 @@ class HPACellSegSegmenter:
     def __init__(self,
                  weights: str=None, # folder with the published weights
                  scale_factor: float=.25, # scale of the networks' input
-                 device: str='', # cpu, cuda or cuda:1 (default: a GPU if there is one)
+                 device: str='auto', # auto (the fastest there is), cpu, cuda or mps
                  download: bool=False, # download missing weights from Zenodo
                 ):
         self.weights, self.download = weights, download

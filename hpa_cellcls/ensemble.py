@@ -1,4 +1,4 @@
-"""After this page you can combine the predictions of several systems for the same cells, also when each has its own masks, and find out whether that gains anything.
+"""After this page you can combine predictions of several systems, also with different masks, and find out whether it helps.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/ensemble.html.md"""
 
@@ -274,9 +274,9 @@ def _same_cells(prediction, table, theirs):
     raise UserError(f'{prediction}: is of other cells (in {field}); were the fields segmented again in between? Predict again.')
 
 # %% ../nbs/09_ensemble.ipynb #1f2728fa
-def _field_probabilities(ws, images, ids, how):
+def _field_probabilities(ws, field_predictions, ids, how):
     "Probabilities of each cell's field."
-    place, name = locate_predictions(ws, images)
+    place, name = locate_predictions(ws, field_predictions)
     table = read_field_predictions(place, name).set_index('id')
     missing = {*ids} - {*table.index}
     if missing:
@@ -310,24 +310,25 @@ def ensemble(ws: str, # workspace
              how: Literal['mean', 'geometric', 'rank']='mean', # kind of mean: mean, geometric, rank
              weights: Weights='', # weights: numbers; equal if empty; found (on fields that no model was trained on)
              truth: str='', # for found weights: CSV of true labels of cells, such as truth/cells.csv (labels of single-label images)
-             images: str='', # name of predictions of whole fields, as `predict` makes them, or WS2:NAME
-             image_weight: Share=.4, # weight of the predictions of whole fields
-             image_how: Literal['mean', 'product']='mean', # how cells and fields are combined: mean, product
+             field_predictions: str='', # name of predictions of whole fields, as `predict` makes them, or WS2:NAME
+             field_weight: Share=.4, # weight of the predictions of whole fields
+             field_how: Literal['mean', 'product']='mean', # how cells and fields are combined: mean, product
              progress: bool=True, # show a progress bar
             ) -> Outcome: # its note gives the file, and the gain
     "Combine the predictions of several systems for the same cells, into WS/predictions."
     ws = existing(ws, 'workspace')
     names = [p.strip() for p in str(predictions).split(',') if p.strip()]
-    options = dict(predictions=names, how=how, weights=weights, truth=truth, images=images, image_weight=image_weight, image_how=image_how)
+    options = dict(predictions=names, how=how, weights=weights, truth=truth, field_predictions=field_predictions,
+                   field_weight=field_weight, field_how=field_how)
     path, record = _result(ws, name, names, options)
     table = _own_table(ws, names)
     parts = [read_part(ws, p, table, progress) for p in names]
     w, gain = _choose_weights(ws, parts, table, how, weights, truth)
     p = combine_predictions([part.p for part in parts], how, w, [part.known for part in parts])
     about = dict(how=how, parts=[_described(part, share) for part, share in zip(parts, w/w.sum())])
-    if images:
-        p = combine_with_fields(p, _field_probabilities(ws, images, table.id, how), image_how, image_weight)
-        about |= dict(images=images, image_weight=image_weight, image_how=image_how)
+    if field_predictions:
+        p = combine_with_fields(p, _field_probabilities(ws, field_predictions, table.id, how), field_how, field_weight)
+        about |= dict(field_predictions=field_predictions, field_weight=field_weight, field_how=field_how)
     with record.held():
         write_predictions(path, table.assign(**dict(zip(probability_columns, p.astype(np.float32).T))), dict(ensemble=1) | about)
         record.add('predictions', dict(cells=len(table)), fingerprint([path], record.folder))
@@ -352,7 +353,9 @@ def _described(part, share): return dict(prediction=part.prediction, weight=roun
 def _outcome(path, table, parts, about, gain):
     "The file, the weights, and how many cells have no match."
     made = ', '.join(f'{o["prediction"]} ({o["weight"]:.2f})' for o in about['parts'])
-    fields = f', with the fields of {about["images"]} ({about["image_weight"]:.2f}, {about["image_how"]})' if 'images' in about else ''
+    fields = ''
+    if 'field_predictions' in about:
+        fields = f', with the fields of {about["field_predictions"]} ({about["field_weight"]:.2f}, {about["field_how"]})'
     single = ''.join(f' {(~part.known).sum()} cells have no match in {part.prediction}.' for part in parts if not part.known.all())
     failed = {}
     for part in parts: failed |= part.failed

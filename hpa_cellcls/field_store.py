@@ -1,4 +1,4 @@
-"""After this page you can keep the fields of a workspace at the size that networks take, choose their input channels, take a sample of them, and cut them into tiles and join these again.
+"""After this page you can store whole fields at the size of a network, choose input channels, and cut and join tiles.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/field_store.html.md"""
 
@@ -13,7 +13,7 @@ import math
 from pathlib import Path
 from zlib import crc32
 import numpy as np, pandas as pd, torch
-from .data import channels as all_channels, field_files, fit, read_field, read_fields
+from .data import channels as all_channels, field_files, resize_channel, read_field, read_fields
 from .labels import label_matrix
 from .options import Annotated, Range
 from .stage import Outcome, UserError, run_stage
@@ -25,11 +25,12 @@ def parse_planes(text: str, # as in `red,green,blue` or `red+yellow,green+yellow
     "The input channels of a network, from text."
     planes = tuple('+'.join(c.strip().lower() for c in p.split('+')) for p in text.split(','))
     for channel in '+'.join(planes).split('+'):
-        if channel not in all_channels: raise UserError(f'--channels {text}: {channel!r} is no channel; there are {", ".join(all_channels)}.')
+        if channel in all_channels: continue
+        raise UserError(f'--channels {text}: {channel!r} is no channel; there are {", ".join(all_channels)}.')
     first = plane_channels(planes)
     twice = [c for c in first if first.count(c) > 1]
     if twice:
-        raise UserError(f'--channels {text}: {twice[0]} begins two planes; begin each with another channel, since the network knows it by that.')
+        raise UserError(f'--channels {text}: {twice[0]} begins two planes; begin each with another channel, by which the network knows it.')
     return planes
 
 def plane_channels(planes: tuple, # names of planes
@@ -46,7 +47,7 @@ def as_planes(image: dict, # channel -> height x width, 8-bit
               size: int, # side of the result in pixels
              ) -> np.ndarray: # planes x size x size, 8-bit
     "A field as a network takes it."
-    small = {c: pad_square(fit(x, size), size) for c, x in image.items()}
+    small = {c: pad_square(resize_channel(x, size), size) for c, x in image.items()}
     return np.stack([_mean([small[c] for c in p.split('+') if c in small], size) for p in planes])
 
 def pad_square(pixels: np.ndarray, # height x width, at most `size` each

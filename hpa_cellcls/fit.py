@@ -1,4 +1,4 @@
-"""After this page you can train any network of this library with one function, know what a task must bring for that, and resume a run that was stopped as if nothing had happened.
+"""After this page you can train any network of this library with one function, and resume exactly after an interruption.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/fit.html.md"""
 
@@ -8,8 +8,8 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/fit.html.md"""
 __all__ = ['Init', 'model_files', 'is_init', 'Settings', 'ClassifierSettings', 'Running', 'phase', 'phases', 'split_train_valid',
            'classes_without_examples', 'is_weight_file', 'check_init', 'initial_network', 'build_classifier',
            'bias_from_prior', 'make_learner', 'suggest_lr', 'Autocast', 'LossScaling', 'precision_callback',
-           'Accumulated', 'EMA', 'PredictionTracker', 'Checkpointer', 'plot_history', 'callbacks', 'Examples', 'Task',
-           'fit', 'train_task']
+           'Accumulated', 'EMA', 'PredictionTracker', 'Checkpointer', 'plot_history', 'make_callbacks', 'Examples',
+           'Task', 'fit', 'train_task']
 
 # %% ../nbs/03f_fit.ipynb #d01b1942
 import ctypes, io, json, os, tempfile, time
@@ -81,7 +81,7 @@ class ClassifierSettings(Settings):
 @dataclass(kw_only=True)
 class Running:
     "How a training is run, whatever its result."
-    device: Device='' # device: cpu, cuda, mps; the fastest that is there if empty
+    device: Device='auto' # auto (the fastest there is), cpu, cuda or mps
     threads: Count=1 # CPU threads; more change results at rounding level, and slow down a busy machine
     log: Log='' # logger: tensorboard or wandb
     stop_after: Duration='' # wall-clock limit, such as 11h; the same command resumes
@@ -132,7 +132,8 @@ def classes_without_examples(targets: np.ndarray, # examples x classes, of the t
     if not absent: return ''
     names = ', '.join(classes[k] for k in absent)
     numbers = ','.join(map(str, absent))
-    return f'WARNING: no training {unit} for {names}: ignore these columns, or get images with `hpa_cellcls download --classes {numbers}`{advice}.' 
+    remedy = f'ignore these columns, or get images with `hpa_cellcls download --classes {numbers}`{advice}'
+    return f'WARNING: no training {unit} for {names}: {remedy}.' 
 
 # %% ../nbs/03f_fit.ipynb #d16f53f9
 def is_weight_file(init: str, # as typed
@@ -578,11 +579,11 @@ def progress_bar(self: Checkpointer,
     self.bar = None
 
 # %% ../nbs/03f_fit.ipynb #1dc0626b
-def callbacks(settings: Settings, # of the training
-              device: torch.device, # of the training
-              log: str='', # tensorboard or wandb
-              folder: str|Path='.', # of the model
-             ) -> list: # of fastai's callbacks
+def make_callbacks(settings: Settings, # of the training
+                   device: torch.device, # of the training
+                   log: str='', # tensorboard or wandb
+                   folder: str|Path='.', # of the model
+                  ) -> list: # of fastai's callbacks
     "Precision, moving average, clipping, accumulation and loggers."
     out = precision_callback(device)
     if settings.ema: out.append(EMA(settings.ema))
@@ -633,17 +634,76 @@ class Task:
                 ):
         self.ws = Path(ws)
         self.settings = self.Settings(**settings)
-    def check(self): check_init(self.ws, self.settings.init)
-    def inputs(self) -> dict: return {}
-    def prepare(self, n_jobs) -> dict: return {}
-    def examples(self) -> Examples: raise NotImplementedError
-    def network(self, examples) -> tuple: raise NotImplementedError
-    def loss(self): return named_loss(self.settings.loss)
-    def plan(self) -> list: return phases(self.settings.schedule, self.settings.epochs, self.settings.lr)
-    def callbacks(self) -> list: return []
-    def prepare_batch(self, mean, std, **augmentation): return Prepare(mean, std, **augmentation)
-    def about(self, examples) -> dict: return {}
-    def finish(self, folder, running) -> str: return 
+
+# %% ../nbs/03f_fit.ipynb #01756016
+@patch
+def check(self: Task):
+    "Refuse what cannot be trained on, before anything is written."
+    check_init(self.ws, self.settings.init)
+
+@patch
+def inputs(self: Task) -> dict: # what the result depends on besides the settings; it is recorded
+    "Checksums of the data."
+    return {}
+
+@patch
+def prepare(self: Task,
+            n_jobs: int=None, # processes (all cores)
+           ) -> dict: # id -> what is wrong with a field
+    "Make what the training reads, such as a store of fields."
+    return {}
+
+@patch
+def examples(self: Task) -> Examples:
+    "What the network is trained and validated on."
+    raise NotImplementedError(f'{type(self).__name__} has no examples')
+
+@patch
+def network(self: Task,
+            examples: Examples, # that it is trained on
+           ) -> tuple: # network, mean and standard deviation by channel
+    "The network to start from, and how its input is normalised."
+    raise NotImplementedError(f'{type(self).__name__} has no network')
+
+# %% ../nbs/03f_fit.ipynb #6270877c
+@patch
+def loss(self: Task) -> callable: # of logits, targets, weights
+    "The loss of the settings."
+    return named_loss(self.settings.loss)
+
+@patch
+def plan(self: Task) -> list: # of phases
+    "The phases of the schedule."
+    return phases(self.settings.schedule, self.settings.epochs, self.settings.lr)
+
+@patch
+def callbacks(self: Task) -> list: # of fastai's callbacks
+    "What this task needs besides the callbacks of every training."
+    return []
+
+@patch
+def prepare_batch(self: Task,
+                  mean: list, # by channel, of pixels in [0, 1]
+                  std: list, # by channel
+                  **augmentation, # scale, angle, brightness; none for validation
+                 ) -> Prepare: # from stored pictures to the input of the network
+    "What happens to a batch."
+    return Prepare(mean, std, **augmentation)
+
+@patch
+def about(self: Task,
+          examples: Examples, # that the network is trained on
+         ) -> dict: # saved with the model
+    "What else a prediction needs to know."
+    return {}
+
+@patch
+def finish(self: Task,
+           folder: Path, # of the model
+           running: Running, # device and processes
+          ) -> str: # a warning, or nothing
+    "Write what is saved besides the files of every training."
+    return ''
 
 # %% ../nbs/03f_fit.ipynb #15d9e874
 _augmentation = ('scale', 'angle', 'brightness')
@@ -662,8 +722,9 @@ def loaders(self: Task,
     targets, weights = examples.targets, examples.weights
     rows = examples.training
     times = examples.store.table.weight.values[rows] if getattr(s, 'balance', '') == 'plan' else None
-    train = CellLoader(examples.store.select(rows), targets[rows], weights[rows], self.prepare_batch(mean, std, share=rank_and_size(), **augment),
-                       train=True, times=times, blend=getattr(s, 'blend', 0), **common)
+    prepare = self.prepare_batch(mean, std, share=rank_and_size(), **augment)
+    train = CellLoader(examples.store.select(rows), targets[rows], weights[rows], prepare, train=True,
+                       times=times, blend=getattr(s, 'blend', 0), **common)
     known, certain = examples.known or (targets, weights)
     rows = examples.validation
     return train, CellLoader(examples.store.select(rows), known[rows], certain[rows], self.prepare_batch(mean, std), **common)
@@ -684,7 +745,7 @@ def start(self: Task,
     sizes = [int(side) for side in getattr(s, 'sizes', '').split(',') if side]
     select = s.select if len(examples.validation) else 'last'
     checkpointer = self.Checkpointer(folder, about, select, s.seed, s.patience, sizes=sizes, total=s.epochs)
-    cbs = [checkpointer, *self.callbacks(), *callbacks(s, device, log, folder)]
+    cbs = [checkpointer, *self.callbacks(), *make_callbacks(s, device, log, folder)]
     make_learner(to_device(network, device), *self.loaders(examples, mean, std, device), self.loss(), s.lr, s.wd, cbs)
     ids = sorted({*examples.store.table.id[examples.training]})
     if rank_and_size()[0] == 0: write_table(folder/'trained_on.csv', pd.DataFrame(dict(id=ids)))
@@ -701,7 +762,7 @@ def fit(task: Task, # what is trained
     "Train the network of a task, or resume where a run was stopped."
     per_process(task.settings.batch)
     task.check()
-    device = join(compute_device(running.device or None))
+    device = join(compute_device(running.device))
     folder = task.ws/'models'/name
     with first_process_first(): record = Record(folder, task.stage, asdict(task.settings) | task.inputs(), defaults, folder/'model.json')
     with record.held(writer=rank_and_size()[0] == 0):

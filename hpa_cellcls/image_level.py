@@ -1,4 +1,4 @@
-"""After this page you can train a network on whole fields, as the image-level systems of 2018 and of the 46th place did, find its settings, average folds and views, and write the labels of every field.
+"""After this page you can train networks on whole fields, find their settings, average folds and views, and label fields.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/image_level.html.md"""
 
@@ -179,7 +179,8 @@ class FieldTask(Task):
         targets, weights = cell_targets(store.table)
         training, validation = split_train_valid(store.table, s.fold, weights)
         if not len(training):
-            raise UserError(f'{self.ws}: holds no field with labels to train on with --fold {s.fold!r}; give fewer folds, or index with labels.')
+            raise UserError(f'{self.ws}: holds no field with labels to train on with --fold {s.fold!r}; '
+                            'give fewer folds, or index with labels.')
         return Examples(store, targets, weights, training, validation)
 
 # %% ../nbs/07_image_level.ipynb #0b0a384b
@@ -240,14 +241,14 @@ def train_fields(ws: str, # workspace with fields.csv
 # %% ../nbs/07_image_level.ipynb #f95861b8
 def find_rate(ws: str|Path, # workspace
               n: int=60, # batches of the range test
-              device: str='', # cpu, cuda, mps; the fastest that is there if empty
+              device: str='auto', # auto (the fastest there is), cpu, cuda or mps
               **settings # of the training, see `FieldSettings`
              ) -> float: # learning rate
     "A learning rate for these settings, from a range test."
     task = FieldTask(ws, **settings | dict(schedule='one-cycle'))
     task.prepare(None)
     with tempfile.TemporaryDirectory() as folder:
-        checkpointer, _ = task.start(folder, compute_device(device or None))
+        checkpointer, _ = task.start(folder, compute_device(device))
         learner = checkpointer.learn
         learner.remove_cb(checkpointer)
         return float(f'{suggest_lr(learner, n):.2g}')
@@ -551,13 +552,13 @@ def predict_fields(ws: str, # workspace with fields.csv
                    sample: str='', # sample submission, whose fields and order are kept
                    trained_in: str='', # workspace with the models (WS)
                    batch: Count=16, # batch size
-                   device: Device='', # cpu, cuda, mps; the fastest that is there if empty
+                   device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
                    threads: Count=1, # CPU threads
                    progress: bool=True, # show a progress bar?
                   ) -> Outcome: # its note says where the files are
     "Predict the labels of whole fields, into WS/predictions."
     if sample: existing(sample, 'sample submission (--sample)')
-    name, device, home = name or models.replace(',', '+'), compute_device(device or None), trained_in or ws
+    name, device, home = name or models.replace(',', '+'), compute_device(device), trained_in or ws
     members = load_members(home, models, weights, device)
     class_thresholds(home, models, [1]*len(models.split(',')), thresholds, np.zeros((1, len(classes))))
     with using_threads(threads): out = field_parts(ws, members, name, views, reduce, tiles, join, batch, device, progress)

@@ -16,11 +16,10 @@ from contextlib import redirect_stdout
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
-from fastcore.docments import docments
 from .data import composite, index, read_field, read_fields, read_masks
 from .data import one_channel
 from .kaggle_hub import call_kaggle, check_competition, client, competition, published_datasets, slug
-from .options import Place, checked, command
+from .options import checked, command, comments_of, Place
 from .stage import Outcome, UserError, existing, read_json, read_table, write_text
 from .store import CellStore
 
@@ -205,7 +204,7 @@ def show_history(ws: str|Path, # workspace
                  name: str, # of the model
                 ): # a matplotlib figure, or a sentence if no epoch is done
     "Plot the epochs of a training that are done so far."
-    from hpa_cellcls.train import plot_history
+    from hpa_cellcls.fit import plot_history
     path = Path(ws)/'models'/name/'history.csv'
     if not path.exists(): return f'No epoch of {name} is done yet.'
     columns = ('epoch', 'lr', 'train_loss', 'valid_loss', 'mAP', 'F1')
@@ -244,7 +243,7 @@ def notebook_commands(path: str|Path, # notebook
     if not module:
         raise UserError(f'{path}: exports no module (it has no `#| default_exp`); push one of the numbered notebooks of stages.')
     exported = '\n'.join(c['source'] for c in cells if re.match(r'#\| *export', c['source']))
-    known = [n for n in re.findall(r'^def ([a-z]\w*)\(', exported, re.M) if commands.get(n) == module]
+    known = [n for n in re.findall(r'^def ([a-z]\w*)\(', exported, re.M) if (module, n) in commands.values()]
     names = [n for n in known if next(iter(_parameters(module, n)), '') in _first_arguments]
     if not names:
         raise UserError(f'{path}: exports no command, so there is nothing that a kernel could run; push one of the notebooks of stages.')
@@ -281,7 +280,7 @@ def option_cell(function: callable, # a command
                 changes: dict, # option -> value
                ) -> str: # Python
     "A command's options as a dict to edit, each with its explanation."
-    name, docs = function.__name__, docments(function)
+    name, docs = function.__name__, comments_of(function)
     values = {}
     for p in [*inspect.signature(function).parameters.values()][1:]:
         if p.name not in ('ws', 'n_jobs', 'progress'): values[p.name] = repr('single' if p.default is p.empty else p.default)

@@ -1,4 +1,4 @@
-"""After this page you can estimate how many cells of an image show its labels, train and refit a network with soft labels that agree with this prevalence, calibrate it, and combine its predictions for all cells of a field.
+"""After this page you can estimate label noise, train with soft labels, calibrate, and use a field's other cells as evidence.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/label_noise.html.md"""
 
@@ -356,7 +356,7 @@ def refine(ws: str, # workspace
            first: Name='copied', # model trained on image labels given to every cell (`train --labels copied`)
            name: Name='best', # name of the new model, WS/models/NAME
            steps: Whole=150, # optimisation steps of the refit; 0 only applies Platt scaling to the logits
-           device: Device='', # cpu, cuda or mps (default: the fastest available)
+           device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
            threads: Count=1, # CPU threads
           ) -> Outcome: # its note tells the estimated prevalence
     "Estimate the label noise of a model's training cells, refit its last layer to soft labels, and calibrate it."
@@ -367,5 +367,5 @@ def refine(ws: str, # workspace
     params = dict(first=first, made=content(folder/'model.safetensors'), steps=steps)
     with Record(dest, 'refine', params, defaults_of(refine), dest/'model.json').held() as record:
         if 'model' in record.entries() and not record.damaged(): return _outcome(name, record.entries()['model']['result'], 1)
-        _refit_model(record, folder, store.select(rows), predictions, steps, compute_device(device or None), threads)
+        _refit_model(record, folder, store.select(rows), predictions, steps, compute_device(device), threads)
         return _outcome(name, record.entries()['model']['result'])

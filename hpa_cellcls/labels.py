@@ -1,4 +1,4 @@
-"""After this page you can read the three kinds of label tables, describe their content, make stratified validation folds, and weight the classes against their imbalance.
+"""After this page you can read three kinds of label tables, make stratified folds, and weight the classes against their imbalance.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/labels.html.md"""
 

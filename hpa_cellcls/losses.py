@@ -1,4 +1,4 @@
-"""After this page you can choose a loss, know which published system used it, and train on labels that are soft, weighted or partly unknown.
+"""After this page you can choose a loss, know which published system used it, and train on soft, weighted or unknown labels.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/losses.html.md"""
 

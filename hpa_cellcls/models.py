@@ -1,4 +1,4 @@
-"""After this page you can build any network of this library, start it from pretrained weights, save it with all that a prediction needs, and export it to programs that do not have this library.
+"""After this page you can build any network, start it from pretrained weights, save it safely, and export it to other programs.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/models.html.md"""
 
@@ -506,7 +506,6 @@ def find_model(ws: str|Path, # workspace
                model: str, # name of a model in WS/models, or the folder of a model
               ) -> Path: # its folder
     "The folder of a model; a name in the workspace comes first."
-    existing(ws, 'workspace')
     places = [Path(ws)/'models'/model, Path(model)] if str(model) else []
     folder = next((f for f in places if f.exists()), None)
     if folder is None: raise UserError(f'{model}: no such model in {Path(ws)/"models"}, and no such folder; give one of the two.')
@@ -522,13 +521,14 @@ def _saved_body(folder, arch, channels, head):
     return load_tensors(make_body(arch, channels, head), folder, 'body.')
 
 # %% ../nbs/03a_models.ipynb #3db95e30
-def compute_device(name: str=None, # cpu, cuda, cuda:1 or mps; the fastest that is there if not given
+def compute_device(name: str='auto', # auto (the fastest there is), cpu, cuda, cuda:1 or mps
                   ) -> torch.device: # to compute on
     "A device that is there."
     there = dict(cuda=torch.cuda.device_count() if torch.cuda.is_available() else 0, mps=int(torch.backends.mps.is_available()), cpu=1)
-    name = str(name or next(kind for kind, n in there.items() if n))
+    name = str(name or 'auto')
+    if name == 'auto': name = next(kind for kind, n in there.items() if n)
     found = re.fullmatch(r'(cpu|cuda|mps)|cuda:(\d+)', name)
-    if not found: raise UserError(f'{name}: is no device; give cpu, cuda, cuda:1 or mps.')
+    if not found: raise UserError(f'{name}: is no device; give auto, cpu, cuda, cuda:1 or mps.')
     if int(found[2] or 0) >= there[found[1] or 'cuda']: raise UserError(f'{name}: is not there; use cpu, or start where there is one.')
     return torch.device(name)
 

@@ -76,10 +76,10 @@ def is_threshold(text: str, # best, soft, ratio, or a number
     try: Range(0, 1)(float(text))
     except ValueError: raise ValueError('is unknown; there are best, soft, ratio, and numbers from 0 to 1') from None
 
-def is_device(text: str, # cpu, cuda, cuda:1, mps, or empty
+def is_device(text: str, # auto, cpu, cuda, cuda:1 or mps
              ):
     "Check the name of a device; `compute_device` finds out whether this machine has it."
-    if not re.fullmatch(r'(cpu|cuda(:\d+)?|mps|)', text): raise ValueError('must be cpu, cuda, cuda:1 or mps')
+    if not re.fullmatch(r'auto|cpu|cuda(:\d+)?|mps', text): raise ValueError('must be auto, cpu, cuda, cuda:1 or mps')
 
 # %% ../nbs/00f_options.ipynb #d44c6d2d
 class Several:
@@ -235,11 +235,11 @@ def comments_of(function: callable, # a command
                ) -> dict: # name of each parameter -> its comment
     "The comments beside the parameters of a function, of the dataclasses that it takes options from, and of what it delegates to."
     comments = {}
-    if below := getattr(function, '__delwrap__', None): comments |= comments_of(below)
-    for settings in getattr(function, 'settings', ()):
-        for base in reversed(settings.__mro__):
-            if is_dataclass(base): comments |= {k: v for k, v in docments(base).items() if v and k in base.__annotations__}
-    comments |= {k: v for k, v in docments(inspect.unwrap(function)).items() if v}
+    if hasattr(function, '__delwrap__'): comments |= comments_of(function.__delwrap__)
+    for settings in (function,) if is_dataclass(function) else getattr(function, 'settings', ()):
+        for base in filter(is_dataclass, reversed(settings.__mro__)):
+            comments |= {k: v for k, v in docments(base).items() if v and k in base.__annotations__}
+    if not is_dataclass(function): comments |= {k: v for k, v in docments(inspect.unwrap(function)).items() if v}
     return {k: comments.get(k, '') for k in inspect.signature(function).parameters}
 
 # %% ../nbs/00f_options.ipynb #d682bf85

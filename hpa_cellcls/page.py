@@ -1,4 +1,4 @@
-"""After this page you can look through the predictions of any model in a browser: every field and cell, the surest and the least sure, and how good they are.
+"""After this page you can look through the predictions of any model in a browser: every field and cell, and the scores.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/page.html.md"""
 

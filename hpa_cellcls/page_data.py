@@ -1,4 +1,4 @@
-"""After this page you can find the predictions of a workspace, and compute what [the report](11a_page.ipynb) shows of them: pictures and outlines of fields, crops of cells, scores, and the fields that failed.
+"""After this page you can find the predictions of a workspace, and compute what the report shows of them.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/page_data.html.md"""
 
@@ -15,7 +15,7 @@ import numpy as np, pandas as pd
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from .crops import cut_out, window
-from .data import composite, fit, read_field, read_masks
+from .data import composite, resize_channel, read_field, read_masks
 from .labels import classes, label_matrix, parse_labels
 from .score import class_ap, mean_ap, precision_recall
 from .stage import Outcome, Record, UserError, existing, read_table, run_stage
@@ -90,9 +90,9 @@ def _failed_in_record(folder, stage):
 # %% ../nbs/11b_page_data.ipynb #13afbdf2
 def _stage_folders(ws, path, about):
     "Folders of the stages that predictions depend on, the shared ones first."
-    folders = [ws/'index', ws/'masks', path.with_name(path.stem), path.with_name(f'{path.stem}.images')]
+    folders = [ws/'index', ws/'masks', path.with_name(path.stem), path.with_name(f'{path.stem}.fields')]
     folders += [ws/'cams'/model for model in _model_names(about)]
-    if 'system' in about and about.get('images'): folders.append(path.with_name(f'{path.stem}-fields.images'))
+    if 'system' in about and about.get('field_models'): folders.append(path.with_name(f'{path.stem}-fields.fields'))
     if 'parts' in about: folders += _part_folders(ws, about)
     return folders
 
@@ -108,9 +108,9 @@ def _part_folders(ws, about):
     for part in about['parts']:
         part_ws, name = locate_predictions(ws, part['prediction'])
         folders += _stage_folders(part_ws, part_ws/'predictions'/f'{name}.parquet', part['about'])
-    if 'images' in about:
-        part_ws, name = locate_predictions(ws, about['images'])
-        folders.append(part_ws/'predictions'/f'{name}.images')
+    if 'field_predictions' in about:
+        part_ws, name = locate_predictions(ws, about['field_predictions'])
+        folders.append(part_ws/'predictions'/f'{name}.fields')
     return folders
 
 # %% ../nbs/11b_page_data.ipynb #31c3a14f
@@ -186,7 +186,7 @@ def _draw_field(item):
     if cells.shape != shape: raise UserError(f'{masks}: its masks have the shape {cells.shape}, the field {shape}; segment it again.')
     paths = [outline(cells, r['number'], (r['y0'], r['x0'], r['y1'], r['x1'])) for r in rows]
     crops = {r['row']: encode_picture(dimmed_crop(image, cells, r, gain=gain), 0) for r in rows if r['row'] in wanted}
-    thumb = composite({c: fit(x, min(size, max(shape))) for c, x in image.items()}, shown_channels, gain)
+    thumb = composite({c: resize_channel(x, min(size, max(shape))) for c, x in image.items()}, shown_channels, gain)
     return dict(pictures=encode_stains(thumb), paths=paths, crops=crops, grid=[round(n*1000/max(shape)) for n in shape[::-1]])
 
 def draw_fields(ws: str|Path, # workspace with masks

@@ -1,4 +1,4 @@
-"""After this page you can give the cells of multi-label images pseudo-labels, predicted by a network that was trained on single-label cells, and measure their precision and recall.
+"""After this page you can give the cells of multi-label images pseudo-labels, and measure their precision and recall.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/pseudolabel.html.md"""
 
@@ -11,10 +11,10 @@ __all__ = ['shift_logits', 'pseudo_targets', 'out_of_fold_probabilities', 'model
 # %% ../nbs/04_pseudolabel.ipynb #bf0bde75
 from pathlib import Path
 import numpy as np, pandas as pd
-from .batches import Prepare, cell_probabilities, target_columns, write_targets
+from .batches import Prepare, cell_probabilities, target_columns, using_threads, write_targets
 from .labels import classes, label_matrix, negative
 from .models import compute_device, computing, load_model, to_device
-from .options import Annotated, Amount, Device, Literal, Name, Names, Range, command, defaults_of
+from .options import Annotated, Amount, Count, Device, Literal, Name, Names, Range, command, defaults_of
 from .stage import Outcome, Record, UserError, as_recorded, digest, existing, fingerprint, read_json, read_table
 from .store import CellStore
 from .submission import probability_columns
@@ -64,7 +64,7 @@ def out_of_fold_probabilities(ws: str|Path, # workspace
                               models: list, # names of models
                               store: CellStore, # cells to predict
                               views: int=1, # TTA views of each crop, 1 to 8
-                              device: str='', # cpu, cuda, mps (the fastest that is there)
+                              device: str='auto', # auto (the fastest there is), cpu, cuda or mps
                              ) -> tuple: # probabilities, cells x classes; number of models that predicted each cell
     "The mean prediction of the models that were not trained on a cell's image."
     total = np.zeros((len(store), len(classes)), np.float32)
@@ -80,11 +80,11 @@ def out_of_fold_probabilities(ws: str|Path, # workspace
 def model_probabilities(folder: str|Path, # of a model
                         store: CellStore, # cells
                         views: int=1, # TTA views of each crop, 1 to 8
-                        device: str='', # cpu, cuda, mps (the fastest that is there)
+                        device: str='auto', # auto (the fastest there is), cpu, cuda or mps
                        ) -> np.ndarray: # cells x classes
     "Predicted probabilities of a saved model."
     network, about = load_model(folder, tuple(store.params['only']))
-    device = compute_device(device or None)
+    device = compute_device(device)
     prepare = Prepare(about['mean'], about['std'], about.get('size'))
     return cell_probabilities(to_device(network, device), store, prepare, views, autocast=computing(device))
 
@@ -98,7 +98,8 @@ def pseudolabel(ws: str, # workspace
                 none: Literal['leave', 'negative']='leave', # cells without any class: leave (unknown), negative
                 weight: Amount=1, # weight of pseudo-labels; labels of single-label images have 1
                 views: Annotated[int, Range(1, 8)]=1, # TTA views of each crop
-                device: Device='', # device: cpu, cuda, mps; the fastest that is there if empty
+                device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
+                threads: Count=1, # CPU threads of the networks
                ) -> Outcome: # how many cells got a label
     "Give the cells of multi-label images pseudo-labels, predicted by trained networks."
     names = [m.strip() for m in models.split(',') if m.strip()]
@@ -109,7 +110,7 @@ def pseudolabel(ws: str, # workspace
     with record.held():
         if name in record.entries() and not record.damaged():
             return Outcome('pseudolabel', {name: record.entries()[name]['result']}, {}, 1)
-        table = _target_table(ws, store, names, options, device)
+        with using_threads(threads): table = _target_table(ws, store, names, options, device)
         write_targets(ws, name, table)
         counts = _counts(table)
         record.add(name, counts, fingerprint([path], record.folder))

@@ -246,7 +246,8 @@ class CamTask(Task):
         store = open_fields(self.ws, s.size, ','.join(self.channels))
         targets, weights = cell_targets(store.table)
         training, validation = split_train_valid(store.table, s.fold, weights)
-        if not len(training): raise UserError(f'{self.ws}: holds no field with labels to train on with --fold {s.fold!r}; give fewer folds.')
+        if not len(training):
+            raise UserError(f'{self.ws}: holds no field with labels to train on with --fold {s.fold!r}; give fewer folds.')
         return Examples(store, targets, weights, training, validation)
 
 # %% ../nbs/08_puzzlecam.ipynb #10ed9ecb

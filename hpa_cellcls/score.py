@@ -1,4 +1,4 @@
-"""After this page you can compute the competition's score of a submission in milliseconds a field, see where it is lost, and turn probabilities into labels with thresholds that fit.
+"""After this page you can compute the competition's score in milliseconds a field, and choose thresholds for labels.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/score.html.md"""
 

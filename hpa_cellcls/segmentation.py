@@ -271,7 +271,7 @@ def start_segmenter(segmenter: str, # one of `segmenters`, or a segmenter
                     weights: str=None, # networks: folder with the published weights
                     download: bool=False, # networks: download missing weights from Zenodo
                     scale_factor: float=.25, # networks: scale of their input
-                    device: str='', # networks: cpu, cuda or mps (default: the fastest available)
+                    device: str='auto', # networks: auto (the fastest there is), cpu, cuda or mps
                    ) -> tuple: # the segmenter with loaded networks, and the parameters that its masks depend on
     "Create a segmenter and load its networks, if it has any."
     if callable(segmenter): worker, params = segmenter, dict(segmenter=type(segmenter).__name__)
@@ -321,7 +321,7 @@ def segment(ws: str, # workspace with fields.csv
             weights: str=None, # networks: folder with the published weights
             download: bool=False, # networks: download missing weights from Zenodo
             scale_factor: Annotated[float, Range(above=0, most=1)]=.25, # networks: scale of their input; raise it for downsampled images
-            device: Device='', # networks: cpu, cuda or mps (default: the fastest available)
+            device: Device='auto', # networks: auto (the fastest there is), cpu, cuda or mps
             n_jobs: Count=None, # number of processes (default: all cores)
            ) -> Outcome: # number of cells of each field
     "Segment the cells of every field and write their masks."

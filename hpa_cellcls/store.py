@@ -1,4 +1,4 @@
-"""After this page you can keep millions of crops in a few files, read any of them in a fraction of a millisecond, and be sure that no byte has changed since they were written.
+"""After this page you can keep millions of crops in a few files, read any of them at once, and be sure that no byte has changed.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/store.html.md"""
 

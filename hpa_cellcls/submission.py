@@ -1,4 +1,4 @@
-"""After this page you can turn masks into the texts of a submission and back, keep the predictions of cells in a table, write the competition's CSV from them, and check a submission before it is uploaded.
+"""After this page you can write the submission of a table of predictions, and check a submission before it is uploaded.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/submission.html.md"""
 

@@ -1,4 +1,4 @@
-"""After this page you can run our own system, or one of the four published ones, with one command: from images with labels to probabilities for every cell of other images.
+"""After this page you can run our own system, or one of four published ones, with one command.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/systems.html.md"""
 
@@ -17,7 +17,8 @@ from .crops import cut, default_gap
 from .field_store import Planes
 from .fit import Init, Running, check_init, fit
 from .image_level import (
-    FieldTask, family, field_scores, find_rate, read_field_predictions, scores_note, search_decay, train_fields, validation_note, write_family)
+    FieldTask, Weights, family, field_scores, find_rate, read_field_predictions, scores_note, search_decay, train_fields,
+    validation_note, write_family)
 from .inference import predict, workspace_of
 from .label_noise import refine
 from .losses import LossName, named_loss
@@ -81,8 +82,8 @@ def run_best(ws: str, # workspace with fields.csv
              target: str='', # folder of images or workspace to predict
              name: Name='best', # name of the model; the one it is made from is NAME-copied
              side: Annotated[int, Range(64, 512)]=96, # side of a crop in pixels
-             frame: Literal['fit', 'fixed', 'squash']='fixed', # crops: fit (box of the cell), fixed (same scale for all), squash (box as a square)
-             gap: Annotated[float, Range(0, .1)]=default_gap, # crops: remove what is nearer than this to another cell, relative to the field's longer side
+             frame: Literal['fit', 'fixed', 'squash']='fixed', # crops: fit (box), fixed (same scale for all), squash (square box)
+             gap: Annotated[float, Range(0, .1)]=default_gap, # crops: gap to other cells, relative to the field's longer side
              epochs: Count=12, # number of epochs
              sizes: Sides='', # progressive resizing: sides of the crops one after another (two thirds of the side, then the side)
              refine_labels: ShareBelowOne=.5, # label refinement: fraction of the epochs after which refined labels are used fully; 0 never
@@ -110,8 +111,8 @@ def run_s1(ws: str, # workspace with fields.csv
            target: str='', # folder of images or workspace to predict
            name: Name='s1', # name of the model after the second stage; that of the first is NAME-first
            side: Annotated[int, Range(64, 512)]=96, # side of a crop in pixels
-           frame: Literal['fit', 'fixed', 'squash']='fixed', # crops: fit (box of the cell), fixed (same scale for all), squash (box as a square)
-           gap: Annotated[float, Range(0, .1)]=default_gap, # crops: remove what is nearer than this to another cell, relative to the field's longer side
+           frame: Literal['fit', 'fixed', 'squash']='fixed', # crops: fit (box), fixed (same scale for all), squash (square box)
+           gap: Annotated[float, Range(0, .1)]=default_gap, # crops: gap to other cells, relative to the field's longer side
            more: Count=8, # epochs of the second stage
            rounds: Count=1, # rounds of pseudo-labelling and training
            rule: Literal['hard', 'shifted', 'soft']='hard', # pseudo-labels: hard (the source's), shifted, soft
@@ -147,7 +148,7 @@ def run_s2(ws: str, # workspace with fields.csv
            try_epochs: Count=4, # epochs of each try
            folds: _folds='0,1,2,3,4', # validation folds: a network for each
            views: str='eight', # TTA views, such as identity,horizontal,0.8 or eight
-           readout: Literal['image', 'field', 'crop', 'none']='image', # cells get the image's probabilities, or those of the field without other cells, or of a crop
+           readout: Literal['image', 'field', 'crop', 'none']='image', # cells from the image, the field without other cells, or a crop
            thresholds: Thresholds='soft', # soft, best, ratio, or a number
            dest: Place='', # file of labels, Id,Predicted
            sample: str='', # sample submission, whose fields and order are kept
@@ -161,8 +162,8 @@ def run_s2(ws: str, # workspace with fields.csv
     found = _find_settings(ws, name, settings, lr, decays, try_epochs, folds, Running(**how))
     failed = train_folds(ws, name, folds, settings | found | dict(select='F1'), Running(**how))
     batch = dict(batch=kwargs['batch']) if 'batch' in kwargs else {}
-    out = predict(target or ws, f'{ws}/models/{name}', name=name, views=views, readout=readout, thresholds=thresholds, dest=dest, sample=sample,
-                  **how, **batch)
+    out = predict(target or ws, f'{ws}/models/{name}', name=name, views=views, readout=readout, thresholds=thresholds, dest=dest,
+                  sample=sample, **how, **batch)
     note = f'lr {found["lr"]:g}, weight decay {found["wd"]:g}; {validation_note(ws, name)} {out.note}'
     if target: note += ' ' + scores_note(field_scores(workspace_of(target)[0], name, dest))
     return Outcome('S2', out.results, failed | out.failed, out.skipped, note.strip())
@@ -217,10 +218,10 @@ def run_s3(ws: str, # workspace with fields.csv
            epochs: Count=10, # number of epochs of each fold
            folds: _folds='0,1,2,3,4', # validation folds: a network for each
            normalise: Literal['s3', 'own']='s3', # input normalisation: s3 (values of the 46th), own
-           readout: Literal['field', 'crop', 'image', 'none']='field', # cells are read out of the field without other cells, of a crop, or get the image's probabilities
-           keep: Literal['neighbours', 'masked']='neighbours', # --readout field: what stays around the cell: neighbours (all but other cells), masked
+           readout: Literal['field', 'crop', 'image', 'none']='field', # cells from the field without other cells, a crop, or the image
+           keep: Literal['neighbours', 'masked']='neighbours', # --readout field: with the background (neighbours), or masked
            views: str='identity,horizontal,vertical,0.8,1.2', # TTA views
-           model_weights: Annotated[str, Several(float, Range(0), words=('found',))]='found', # weights of the networks: found, equal if empty, or numbers
+           model_weights: Weights='found', # weights of the networks: found, equal if empty, or numbers
            windows: Literal['auto', 'always', 'never']='auto', # --readout field: context windows around cells
            dest: Place='', # submission to write
            sample: str='', # its sample_submission.csv
@@ -236,7 +237,8 @@ def run_s3(ws: str, # workspace with fields.csv
         names.append(f'{name}_{arch}')
         failed |= train_folds(ws, names[-1], folds, settings | own, Running(**how))
         notes.append(f'{arch}: {validation_note(ws, names[-1])}')
-    out = predict(target or ws, ','.join(f'{ws}/models/{n}' for n in names), name=name, views=views, readout=readout, keep=keep, windows=windows,
+    models = ','.join(f'{ws}/models/{n}' for n in names)
+    out = predict(target or ws, models, name=name, views=views, readout=readout, keep=keep, windows=windows,
                   model_weights=model_weights if len(names) > 1 else '', **how)
     at = workspace_of(target or ws)[0]
     if dest and readout != 'none': notes.append(submit(at, name, dest, sample or None).note)

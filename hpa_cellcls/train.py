@@ -1,4 +1,4 @@
-"""After this page you can train a network on single cells: on those whose label is certain, or on any others, with the schedule you like, and go on after a crash as if nothing had happened.
+"""After this page you can train a network on single cells: on those whose label is certain, or on any others.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/train_single.html.md"""
 
@@ -35,14 +35,14 @@ def keeps_nucleus(table: pd.DataFrame, # of a store of cells
 @dataclass(kw_only=True)
 class CellSettings(ClassifierSettings):
     "What the training on cells can be told."
-    labels: Name='single' # training labels: single (cells of single-label images), copied (image labels for every cell), or a table of pseudo-labels
+    labels: Name='single' # training labels: single (single-label images), copied (image labels for every cell), or pseudo-labels by name
     min_nucleus: Share=0 # leave out border cells that keep less than this fraction of a typical nucleus
     refine_labels: ShareBelowOne=0 # label refinement: fraction of the epochs after which refined labels are used fully; 0 never
     blend: ShareBelowOne=0 # augmentation: fraction of crops that get the protein of another cell as well, and its labels
     def __post_init__(self):
         if not self.head: self.head = 'stages' if self.arch == 'small' else 'timm'
         if self.refine_labels and self.labels not in ('single', 'copied'):
-            raise UserError(f'--refine-labels {self.refine_labels} --labels {self.labels}: only labels of images (single, copied) can be refined.')
+            raise UserError(f'--refine-labels with --labels {self.labels}: only labels of images (single, copied) can be refined.')
 
 class CellTask(Task):
     "Training on single cells."
@@ -64,7 +64,8 @@ class CellTask(Task):
         training, validation = split_train_valid(store.table, s.fold, weights)
         training = training[keeps_nucleus(store.table, s.min_nucleus)[training]]
         if not len(training):
-            raise UserError(f'{self.ws}: holds no cell to train on with --labels {s.labels} --fold {s.fold!r}; give other labels, or fewer folds.')
+            raise UserError(f'{self.ws}: holds no cell to train on with --labels {s.labels} --fold {s.fold!r}; '
+                            'give other labels, or fewer folds.')
         return Examples(store, targets, weights, training, validation, cell_targets(store.table))
 
 # %% ../nbs/03_train_single.ipynb #9bd7dc39

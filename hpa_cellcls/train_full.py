@@ -1,4 +1,4 @@
-"""After this page you can train on all images: start from the network of the single-label cells, give the others pseudo-labels, and train on every cell, in as many rounds as you like.
+"""After this page you can train on all images, in rounds of pseudo-labels and training, from a network of single-label cells.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/train_full.html.md"""
 
@@ -31,14 +31,14 @@ def train_full(ws: str, # workspace
                lr: Positive=.003, # maximum learning rate
                fold: Folds='0', # validation folds, separated by commas; empty to train on all
                seed: Whole=0, # random seed
-               device: Device='', # device: cpu, cuda, mps; the fastest that is there if empty
+               device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
                threads: Count=1, # CPU threads; more change results at rounding level, and slow down a busy machine
                stop_after: Duration='', # wall-clock limit of all trainings together, such as 11h; the same command resumes
               ) -> Outcome: # of the last training
     "Pseudo-labels and training on all cells, starting from the model of the first stage: the second half of S1."
     single_process_only('train_full')
     existing(Path(ws)/'models'/first, 'model of the first stage (`hpa_cellcls train` makes it)')
-    labelling = dict(rule=rule, share=share, none=none, weight=weight, device=device)
+    labelling = dict(rule=rule, share=share, none=none, weight=weight, device=device, threads=threads)
     training = dict(init=first, epochs=epochs, lr=lr, seed=seed, device=device, threads=threads)
     until = time.monotonic() + seconds(stop_after)
     models = first

@@ -1,4 +1,4 @@
-"""After this page you can measure how good a model is on cells that it has never seen, find its mistakes, and choose the probability from which each class is predicted.
+"""After this page you can measure how good a model is on held-out cells, find its mistakes, and choose thresholds.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/validation.html.md"""
 
@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, pandas as pd
 from fastcore.basics import patch
-from .batches import Prepare, cell_probabilities
+from .batches import Prepare, cell_probabilities, using_threads
 from .data import composite, read_masks
 from .labels import classes, label_matrix
 from .models import compute_device, computing, load_model, to_device
 from .score import (Score, best_thresholds, class_ap, decide, f1, fit_thresholds, mean_ap, min_overlap, precision_recall,
                                ratio_thresholds)
-from .options import Annotated, Device, Literal, Range, Several, Thresholds, command
+from .options import Annotated, Count, Device, Literal, Range, Several, Thresholds, command
 from .stage import UserError, with_progress, as_recorded, existing, read_json, read_table, write_bytes, write_table, write_text
 from .store import CellStore
 
@@ -334,7 +334,7 @@ def _opened(ws, model, device):
     settings = {k: v for k, v in about.get('store', {}).items() if k != 'side'}
     differ = [f'{k}={v!r} (cells: {store.params[k]!r})' for k, v in settings.items() if store.params.get(k, v) != v]
     if differ: raise UserError(f'{folder}: was trained on cells cut with {", ".join(differ)}; cut them in the same way.')
-    return folder, to_device(network, compute_device(device or None)), about, store
+    return folder, to_device(network, compute_device(device)), about, store
 
 def _probabilities(network, store, about, views, reduce):
     "Probabilities of all cells, N x C, with a progress bar."
@@ -355,7 +355,8 @@ def evaluate(ws: str, # workspace with WS/cells
              reduce: Literal['mean', 'max']='mean', # how to combine the views
              thresholds: Thresholds='best', # best (F1), soft (softened F1), ratio (labels as often as they are true), or a number like .5
              truth: str='', # CSV of true labels by cell, such as truth/cells.csv of generated fields (single-label images)
-             device: Device='', # cpu, cuda, mps (the fastest that is there)
+             device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
+             threads: Count=1, # CPU threads of the network
             ) -> Validation: # prints as a short table
     "Validate a model on cells it has not seen, and find its thresholds."
     folder, network, about, store = _opened(ws, model, device)
@@ -364,7 +365,8 @@ def evaluate(ws: str, # workspace with WS/cells
     shows, known = cell_truth(ws, store.select(rows).table, truth)
     if not known.any(): raise UserError(f'{ws}: none of the {len(rows)} cells has a known label; give other folds, or --truth.')
     cells = store.select(rows[known])
-    found = Validation(shows[known], _probabilities(network, cells, about, views, reduce), halves(cells.table), str(thresholds))
+    with using_threads(threads): p = _probabilities(network, cells, about, views, reduce)
+    found = Validation(shows[known], p, halves(cells.table), str(thresholds))
     _write(folder, found, cells, dict(views=views, reduce=reduce, fold=str(held_out if fold is None else fold), truth=bool(truth),
                                       warning=warning))
     notes = [warning, f'Pictures and thresholds are in {folder/"validation"}.']

@@ -1,0 +1,66 @@
+"""Is the house in order? Run by .ci/run, and by hand: `python .ci/house.py`.
+
+1. No line of code is longer than 140 characters, in notebooks, library, templates and scripts.
+2. No module imports a private name of another.
+3. Imports lead only downwards: a module imports from floors below its own, and from what stands before it on its floor, as the
+   table in CONTRIBUTING.md has them. Imports inside functions count.
+"""
+import ast, json, re, sys
+from pathlib import Path
+root = Path(__file__).resolve().parent.parent
+library, longest = root/'hpa_cellcls', 140
+
+def code_cells(path):
+    "Source of the code cells of a notebook, with their numbers."
+    cells = json.loads(path.read_text(encoding='utf-8'))['cells']
+    return [(i, ''.join(cell['source'])) for i, cell in enumerate(cells) if cell['cell_type'] == 'code']
+
+def long_lines():
+    "Lines that are too long."
+    for path in sorted((root/'nbs').glob('*.ipynb')):
+        for i, code in code_cells(path):
+            yield from (f'{path.name}, cell {i}: {line.strip()[:60]} ...' for line in code.splitlines() if len(line) > longest)
+    files = [*library.rglob('*.py'), *library.glob('templates/*')]
+    for folder in ('.ci', 'nbs', 'docs'): files += (root/folder).glob('*.py')
+    for path in sorted(f for f in files if f.name != '_modidx.py'):
+        lines = path.read_text(encoding='utf-8').splitlines()
+        yield from (f'{path.relative_to(root)}:{n}' for n, line in enumerate(lines, 1) if len(line) > longest)
+
+def floors():
+    "Notebooks in the order of the table: each may import those before it, unless they share a place."
+    rows = re.findall(r'^\| [\w ]+ \| (`.*) \|$', (root/'CONTRIBUTING.md').read_text(encoding='utf-8'), re.M)
+    return [name for row in rows for name in re.findall(r'`(\w+)`', row)]
+
+def modules():
+    "Notebook -> the module that it exports."
+    out = {}
+    for path in (root/'nbs').glob('*.ipynb'):
+        names = [re.match(r'#\| default_exp (\w+)', code) for _, code in code_cells(path)]
+        out |= {path.stem: match[1] for match in names if match}
+    return out
+
+def imports(module):
+    "Modules of the library that a module imports, with the names it takes."
+    for node in ast.walk(ast.parse((library/f'{module}.py').read_text(encoding='utf-8'))):
+        if not isinstance(node, ast.ImportFrom) or not (node.level or (node.module or '').startswith('hpa_cellcls')): continue
+        names = [alias.name for alias in node.names]
+        other = (node.module or '').removeprefix('hpa_cellcls').strip('.').split('.')[0]
+        if other: yield other, names
+        else: yield from ((name, []) for name in names)
+
+def wrong_imports():
+    "Private names, and imports that lead upwards."
+    known, order = modules(), floors()
+    for name in sorted(known.keys() - {*order}): yield f'CONTRIBUTING.md: the table of floors lacks {name}'
+    place = {known[name]: i for i, name in enumerate(order) if name in known}
+    for module in place:
+        for other, names in imports(module):
+            private = [name for name in names if name.startswith('_') and not name.startswith('__')]
+            yield from (f'{module} imports {name}, which is private to {other}' for name in private)
+            if place.get(other, -1) >= place[module]: yield f'{module} imports {other}, which stands above it'
+
+if __name__ == '__main__':
+    complaints = [*long_lines(), *wrong_imports()]
+    print(*complaints, sep='\n')
+    print(f'{len(complaints)} complaints')
+    sys.exit(bool(complaints))
