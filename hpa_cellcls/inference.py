@@ -130,8 +130,9 @@ def field_cells(task: dict, # field, its file of masks, ways of cutting; a segme
     "The cells of one field, found, measured and cut."
     field, file, ways, segmenter = (task[k] for k in ('field', 'masks', 'ways', 'segmenter'))
     image = task.get('image') or read_field(field, dtype=None)
-    if lost := [c for w in ways for c in w['only'] if c not in image and c != 'yellow']:
-        raise UserError(f'{field["id"]}: the {lost[0]} channel is missing; add {field["id"]}_{lost[0]}.')
+    wanted = [c for w in ways for c in w['only']]
+    lost = [c for c in wanted if c not in image and c != 'yellow']
+    if lost: raise UserError(f'{field["id"]}: the {lost[0]} channel is missing; add {field["id"]}_{lost[0]}.')
     nuclei, cells = _find_cells(image, task.get('maps'), segmenter) if segmenter else read_masks(file)
     shape = next(iter(image.values())).shape
     if cells.shape != shape: raise UserError(f'{file}: its masks have the shape {cells.shape}, the field {shape}; segment it again.')
@@ -159,13 +160,14 @@ def stream(calls, # joblib's `delayed` calls, any number
            window: int=1, # calls that are given out together; at least two for each worker
           ): # their results, in order
     "Results as they are needed; workers are at most two windows ahead."
-    calls, waiting, n = iter(calls), deque(), _workers(n_jobs)
+    calls, waiting = iter(calls), deque()
+    n = _workers(n_jobs)
     window = max(window, 2*effective_n_jobs(n))
     if n == 1:
         for fn, args, kwargs in calls: yield fn(*args, **kwargs)
     try:
-        while some := list(islice(calls, window)):
-            waiting.append(Parallel(n_jobs=n, return_as='generator', idle_worker_timeout=5, batch_size=1, pre_dispatch='all')(some))
+        for part in iter(lambda: list(islice(calls, window)), []):
+            waiting.append(Parallel(n_jobs=n, return_as='generator', idle_worker_timeout=5, batch_size=1, pre_dispatch='all')(part))
             if len(waiting) > 1: yield from waiting.popleft()
         while waiting: yield from waiting.popleft()
     finally:
