@@ -65,7 +65,7 @@ along = {
     ('segment', 'weights'): networks, ('segment', 'scale_factor'): networks, ('predict', 'weights'): networks,
     ('predict', 'scale_factor'): networks, ('predict', 'order'): elsewhere, ('predict', 'ws'): elsewhere,
     ('predict', 'model_weights'): found, ('index', 'order'): dict(folder='pictures'), ('ensemble', 'truth'): dict(weights='found'),
-    ('ensemble', 'image_weight'): dict(images='fields'), ('ensemble', 'image_how'): dict(images='fields'),
+    ('ensemble', 'field_weight'): dict(field_predictions='fields'), ('ensemble', 'field_how'): dict(field_predictions='fields'),
     ('bench', 'systems'): dict(what='accuracy')}
 along |= {('bench', k): dict(what='accuracy', systems='copy') for k in ('regimes', 'seeds', 'budget', 'device')}
 along |= {(s, 'sample'): dict(dest='new.csv') for s in ('run S2', 'run S3', 'run S4')}
@@ -94,16 +94,41 @@ predict ws single --name=new --order=red,green,blue,yellow # order
 predict ws single --name=new --ws=new # ws
 predict ws single --name=new --diameter=9 --segmenter=dpn_unet # diameter
 predict ws single --name=new --weights=pictures # weights
+segment plain --weights=pictures # weights
+segment plain --segmenter=dpn_unet --diameter=9 # diameter
 evaluate ws fields # fields
 evaluate ws cam # cam
+evaluate ws again # again
+evaluate ws single --fold=7 # fold
 pseudolabel ws --models=fields --name=new # fields
 pseudolabel ws --models=cam --name=new # cam
+pseudolabel ws --models=again --name=new # again
+pseudolabel ws --models=copied --name=new # copied
+pseudolabel ws --models=best --rule=thresholds --name=new # best
 refine ws --first=fields --name=new # fields
 train ws --name=new --init=fields --epochs=1 # fields
+train ws --name=new --fold=0,7 --epochs=1 # fold
+train ws --name=new --fold=0,1 --epochs=1 # fold
+train ws --name=new --labels=pseudo --refine-labels=.5 --epochs=1 # refine_labels
 train-fields ws --name=new --init=single --size=64 --epochs=1 # single
+train-fields ws --name=new --fold=0,7 --size=64 --epochs=1 # fold
+train-fields ws --name=new --fold=0,1 --size=64 --epochs=1 # fold
+train-cam ws --name=new --fold=0,1 --size=64 --epochs=1 # fold
+train-cam ws --name=new --size=72 --epochs=1 # size
 train-cam ws --name=new --init=single --size=64 --epochs=1 --scales=1 # single
 run S4 plain --name=new --field-models=single --size=64 --epochs=1 # single
-run S2 plain --name=new --readout=none --target=zebra # target
+run S4 plain --name=new --field-models=ws/models/single --size=64 --epochs=1 # field_models
+run S3 plain --name=new --archs=small --init= --model-weights=1,2 --folds=0 --size=64 --epochs=1 # model_weights
+run S4 plain --name=new --init=ws/models/single --size=64 --epochs=1 # single
+run S1 plain --name=new --init=ws/models/fields --epochs=1 # fields
+run best plain --name=new --init=ws/models/cam --epochs=1 # cam
+run S2 plain --name=new --folds=0,7 --size=64 --sizes=64 --epochs=1 # folds
+run S3 plain --name=new --folds=0,7 --archs=small --init= --size=64 --epochs=1 # folds
+run best plain --name=new --fold=7 --epochs=1 # fold
+run S1 plain --name=new --fold=7 --epochs=1 # fold
+run S4 plain --name=new --fold=7 --size=64 --epochs=1 # fold
+ensemble ws single,cam --name=new --weights=1 # weights
+ensemble ws single,cam --name=new --field-predictions=single # single
 '''.strip().splitlines()
 # What is typed when the command is run as it should be, for its files; None where it cannot be run here.
 whole = {'download': dict(dry_run=True)} | dict.fromkeys(('demo', 'kaggle get', 'kaggle publish', 'kaggle wheels', 'kaggle watch'))
@@ -131,7 +156,7 @@ train ws --name=halted --epochs=2 --stop-after=0.01s
 pseudolabel ws
 refine ws --steps=2
 train-fields ws --size=64 --epochs=1 --n-jobs=1
-train-fields ws --name=again --size=64 --epochs=1 --seed=1 --n-jobs=1
+train-fields ws --name=again --channels=red,green,blue,yellow --size=64 --epochs=1 --n-jobs=1
 train-cam ws --scales=1 --size=64 --epochs=1 --n-jobs=1
 predict ws single --n-jobs=1
 predict ws fields --n-jobs=1
@@ -151,7 +176,7 @@ train ws --name=new --labels=pseudo --init=single --epochs=1
 predict pictures ws/models/best --ws=new --n-jobs=1
 predict ws fields --name=new --readout=none --sample=sample_submission.csv --dest=new.csv
 predict ws fields,again --name=new --readout=crop --model-weights=found --n-jobs=1
-ensemble ws single,cam --name=new --weights=found --truth=ws/data/truth/cells.csv --images=fields
+ensemble ws single,cam --name=new --weights=found --truth=ws/data/truth/cells.csv --field-predictions=fields
 evaluate ws single --truth=ws/data/truth/cells.csv
 submit ws single --dest=new.csv --sample=sample_submission.csv
 validate submission.csv --sample=sample_submission.csv
