@@ -1,7 +1,7 @@
 """Is malformed input refused in a sentence, before anything is written? Tries it on every command of the command line.
 
     python .ci/malformed.py                    # everything
-    python .ci/malformed.py --only train_cam   # the cases that have this text in their command line or in what is wrong
+    python .ci/malformed.py --only train-cam   # the cases that have this text in their command line or in what is wrong
     python .ci/malformed.py --dest table.csv   # where the table goes; --jobs 2 halves the time, --list tries none, --times: the slowest
 
 Commands, groups of commands (`run S1`, `kaggle get`) and options are taken from `hpa_cellcls.cli` and from the signatures of the
@@ -11,7 +11,7 @@ functions behind it, so a new command or option is tried without a change here; 
 from the kind of the default and from the option's comment (one with 0 in it allows 0, one with empty, nothing or none allows nothing).
 
 Options: a wrong kind, out of range, empty, an unknown choice, names that are paths, outputs below a file; required arguments left out,
-empty or missing; unknown options and options given twice.
+empty or missing; unknown options and options given twice; options that do not go with the model, in `lines`.
 Files: each command is run once as it should be; the kernel (inotify) tells which files it opens, and one of each kind is then truncated,
 emptied, replaced by something else (noise, a web page, a picture, a sound file of the same format with other content), by a directory, or
 made unreadable. Commands are tried on new outputs and, as they were typed to build the workspace, on finished ones.
@@ -41,7 +41,7 @@ for k in ('no_proxy', 'NO_PROXY', 'IN_TEST', 'WORLD_SIZE'): os.environ.pop(k, No
 sys.path.insert(0, str(repository))
 
 # Values of required arguments, by name; a dict for one command goes before.
-given = dict(ws='ws', source='ws', folder='ws/data', model='single', models='image', predictions='single', dest='new',
+given = dict(ws='ws', source='ws', folder='ws/data', model='single', predictions='single', dest='new',
              path='submission.csv', truth='ws/data/truth/solution.csv', submission='submission.csv', table='atlas.csv',
              notebook='03_train_single.ipynb', kernel='zebra/quagga')
 # Options that make a run small, so that one whose bad value is accepted soon ends.
@@ -50,25 +50,86 @@ tiny = dict(epochs=1, more=1, try_epochs=1, steps=2, size=64, side=64, batch=16,
 # What single commands need besides.
 own = {
     'synth': dict(n_fields=2, size=128), 'index': dict(ws='new', folds=2), 'segment': dict(ws='plain'), 'cut': dict(ws='masks'),
-    'shrink': dict(ws='plain'), 'pseudolabel': dict(models='single', name='new'), 'ensemble': dict(predictions='single,cam', name='new'),
-    'train_cam': dict(name='new', batch=4), 'calibrate_cam': dict(model='cam', scales='1'), 'submit': dict(dest='new.csv'),
+    'pseudolabel': dict(models='single', name='new'), 'ensemble': dict(predictions='single,cam', name='new'),
+    'train-cam': dict(name='new', batch=4, scales='1'), 'predict': dict(name='new', views=None), 'submit': dict(dest='new.csv'),
     'report': dict(predictions='single', dest='new/index.html'), 'bench': dict(what='speed', only='cutting', size=.1),
     'kaggle publish': dict(folder='ws/models/single'), 'kaggle wheels': dict(ws='ws'), 'kaggle push': dict(dest='new', dry=True),
     'run S1': dict(ws='plain', name='new'), 'run S2': dict(ws='plain', name='new', sizes='64', lr=.01, decays='0'),
-    'run S3': dict(ws='plain', name='new', archs='small', losses='bce', rates='.001', batches='4', init='', way='image'),
+    'run S3': dict(ws='plain', name='new', archs='small', losses='bce', rates='.001', batches='4', init='', readout='image'),
     'run S4': dict(ws='plain', name='new', batch=4), 'run best': dict(ws='plain', name='new')}
-own |= {k: dict(name='new') for k in ('train', 'train_full', 'refine', 'train_images', 'predict_images', 'predict_cells_by_image',
-                                      'predict_cam', 'predict')}
-# An option that counts only together with others.
-networks, elsewhere = dict(segmenter='dpn_unet'), dict(source='pictures', model='ws/models/single')
+own |= {k: dict(name='new') for k in ('train', 'train-full', 'refine', 'train-fields')}
+# An option that counts only together with others; those of `predict` need the kind of model that their comment begins with.
+networks, elsewhere, found = dict(segmenter='dpn_unet'), dict(source='pictures', model='ws/models/single'), dict(model='fields,again')
+models_of = {'fields': dict(model='fields', views='identity'), 'class maps': dict(model='cam')}
 along = {
     ('segment', 'weights'): networks, ('segment', 'scale_factor'): networks, ('predict', 'weights'): networks,
     ('predict', 'scale_factor'): networks, ('predict', 'order'): elsewhere, ('predict', 'ws'): elsewhere,
-    ('index', 'order'): dict(folder='pictures'), ('ensemble', 'truth'): dict(weights='found'),
-    ('ensemble', 'image_weight'): dict(images='image'), ('ensemble', 'image_how'): dict(images='image'),
+    ('predict', 'model_weights'): found, ('index', 'order'): dict(folder='pictures'), ('ensemble', 'truth'): dict(weights='found'),
+    ('ensemble', 'field_weight'): dict(field_predictions='fields'), ('ensemble', 'field_how'): dict(field_predictions='fields'),
     ('bench', 'systems'): dict(what='accuracy')}
 along |= {('bench', k): dict(what='accuracy', systems='copy') for k in ('regimes', 'seeds', 'budget', 'device')}
-along |= {(s, 'sample'): dict(dest='new.csv') for s in ('run S2', 'run S3', 'run S4', 'predict_images')}
+along |= {(s, 'sample'): dict(dest='new.csv') for s in ('run S2', 'run S3', 'run S4')}
+along |= {('predict', 'sample'): dict(model='fields', views='identity', dest='new.csv')}
+# Whole lines that are wrong, and the word that the sentence must have.
+lines = '''
+predict ws single --name=new --readout=crop # readout
+predict ws single --name=new --mapping=pooled # mapping
+predict ws single --name=new --views=9 # views
+predict ws single --name=new --views=identity # views
+predict ws fields --name=new --border=.5 # border
+predict ws fields --name=new --no-field-context # field_context
+predict ws fields --name=new --mapping=pooled # mapping
+predict ws fields --name=new --views=9 # views
+predict ws fields --name=new --views=zebra # views
+predict ws fields --name=new --model-weights=1,2 # model_weights
+predict ws cam --name=new --tiles=2 # tiles
+predict ws cam --name=new --area # area
+predict ws cam --name=new --views=4 # views
+predict ws cam --name=new --reduce=max # reduce
+predict ws cam --name=new --batch=4 # batch
+predict ws single,fields --name=new # kinds
+predict ws cam,single --name=new # kinds
+predict ws cam,cam --name=new # model
+predict ws single --name=new --order=red,green,blue,yellow # order
+predict ws single --name=new --ws=new # ws
+predict ws single --name=new --diameter=9 --segmenter=dpn_unet # diameter
+predict ws single --name=new --weights=pictures # weights
+segment plain --weights=pictures # weights
+segment plain --segmenter=dpn_unet --diameter=9 # diameter
+evaluate ws fields # fields
+evaluate ws cam # cam
+evaluate ws again # again
+evaluate ws single --fold=7 # fold
+pseudolabel ws --models=fields --name=new # fields
+pseudolabel ws --models=cam --name=new # cam
+pseudolabel ws --models=again --name=new # again
+pseudolabel ws --models=copied --name=new # copied
+pseudolabel ws --models=best --rule=thresholds --name=new # best
+refine ws --first=fields --name=new # fields
+train ws --name=new --init=fields --epochs=1 # fields
+train ws --name=new --fold=0,7 --epochs=1 # fold
+train ws --name=new --fold=0,1 --epochs=1 # fold
+train ws --name=new --labels=pseudo --refine-labels=.5 --epochs=1 # refine_labels
+train-fields ws --name=new --init=single --size=64 --epochs=1 # single
+train-fields ws --name=new --fold=0,7 --size=64 --epochs=1 # fold
+train-fields ws --name=new --fold=0,1 --size=64 --epochs=1 # fold
+train-cam ws --name=new --fold=0,1 --size=64 --epochs=1 # fold
+train-cam ws --name=new --size=72 --epochs=1 # size
+train-cam ws --name=new --init=single --size=64 --epochs=1 --scales=1 # single
+run S4 plain --name=new --field-models=single --size=64 --epochs=1 # single
+run S4 plain --name=new --field-models=ws/models/single --size=64 --epochs=1 # field_models
+run S3 plain --name=new --archs=small --init= --model-weights=1,2 --folds=0 --size=64 --epochs=1 # model_weights
+run S4 plain --name=new --init=ws/models/single --size=64 --epochs=1 # single
+run S1 plain --name=new --init=ws/models/fields --epochs=1 # fields
+run best plain --name=new --init=ws/models/cam --epochs=1 # cam
+run S2 plain --name=new --folds=0,7 --size=64 --sizes=64 --epochs=1 # folds
+run S3 plain --name=new --folds=0,7 --archs=small --init= --size=64 --epochs=1 # folds
+run best plain --name=new --fold=7 --epochs=1 # fold
+run S1 plain --name=new --fold=7 --epochs=1 # fold
+run S4 plain --name=new --fold=7 --size=64 --epochs=1 # fold
+ensemble ws single,cam --name=new --weights=1 # weights
+ensemble ws single,cam --name=new --field-predictions=single # single
+'''.strip().splitlines()
 # What is typed when the command is run as it should be, for its files; None where it cannot be run here.
 whole = {'download': dict(dry_run=True)} | dict.fromkeys(('demo', 'kaggle get', 'kaggle publish', 'kaggle wheels', 'kaggle watch'))
 # Text in which any word is right.
@@ -80,7 +141,8 @@ outputs, made = {'dest', 'json'}, {('index', 'ws'), ('predict', 'ws'), ('kaggle 
 further = dict(
     stop_after=('1.2.3h', '-1h', 'nan'), loss=('focal:gamma=x', 'focal:zebra=1'), losses=('bce;zebra',), rates=('nan',), decays=('0,nan',),
     batches=('0',), seeds=('0,zebra',), classes=('99',), order=('red,green', 'red,red,green,blue'), channels=('red,zebra', 'red+'),
-    scales=('1,0', '1,nan'), views=('identity,zebra',), thresholds=('nan', '-1'), weights=('1,zebra', 'nan'), weight=('nan', '2'),
+    scales=('1,0', '1,nan'), views=('identity,zebra', '9'), thresholds=('nan', '-1'), weights=('1,zebra', 'nan'),
+    model_weights=('1,zebra', 'nan'), weight=('nan', '2'), cam_weight=('nan', '2'), init=(' ', 'zebra.pth'), arch=('../x',),
     folders=('train,zebra',), options=('epochs',), datasets=('zebra/',), kernels=('zebra/',))
 # How the workspace is made; each line is tried again later, with its files damaged.
 builds = [l.split() for l in '''
@@ -93,13 +155,13 @@ train ws --name=copied --labels=copied --epochs=1 --fold=
 train ws --name=halted --epochs=2 --stop-after=0.01s
 pseudolabel ws
 refine ws --steps=2
-train_images ws --size=64 --epochs=1 --n-jobs=1
-predict_images ws image
-predict_cells_by_image ws image --name=byimage --way=image
-train_cam ws --size=64 --epochs=1 --n-jobs=1
-calibrate_cam ws --scales=1
-predict_cam ws
+train-fields ws --size=64 --epochs=1 --n-jobs=1
+train-fields ws --name=again --channels=red,green,blue,yellow --size=64 --epochs=1 --n-jobs=1
+train-cam ws --scales=1 --size=64 --epochs=1 --n-jobs=1
 predict ws single --n-jobs=1
+predict ws fields --n-jobs=1
+predict ws fields --name=cells --readout=field --n-jobs=1
+predict ws cam --n-jobs=1
 ensemble ws single,cam
 submit ws single
 evaluate ws single
@@ -112,9 +174,10 @@ index stacks --ws=new --order=red,green,blue,yellow --folds=2 --n-jobs=1
 download genes.tsv --dry-run
 train ws --name=new --labels=pseudo --init=single --epochs=1
 predict pictures ws/models/best --ws=new --n-jobs=1
-ensemble ws single,cam --name=new --weights=found --truth=ws/data/truth/cells.csv --images=image
+predict ws fields --name=new --readout=none --sample=sample_submission.csv --dest=new.csv
+predict ws fields,again --name=new --readout=crop --model-weights=found --n-jobs=1
+ensemble ws single,cam --name=new --weights=found --truth=ws/data/truth/cells.csv --field-predictions=fields
 evaluate ws single --truth=ws/data/truth/cells.csv
-predict_images ws image --name=new --sample=sample_submission.csv --dest=new.csv
 submit ws single --dest=new.csv --sample=sample_submission.csv
 validate submission.csv --sample=sample_submission.csv
 report ws --predictions=single --truth=true.csv --dest=new/index.html --n-jobs=1
@@ -131,13 +194,10 @@ class Leaf:
     words: tuple # as it is typed
     function: callable # what it calls
     def __post_init__(self):
-        from fastcore.docments import docments
+        from hpa_cellcls.options import comments_of
         self.name, self.parameters = ' '.join(self.words), inspect.signature(self.function).parameters
-        try: hints = typing.get_type_hints(inspect.unwrap(self.function), include_extras=True)
-        except Exception: hints = {}
-        comments = docments(self.function)
-        self.comment = {k: str(comments.get(k) or '') for k in self.parameters}
-        self.declared = {k: declaration(hints.get(k, p.annotation), p.default) for k, p in self.parameters.items()}
+        self.comment = comments_of(self.function)
+        self.declared = {k: declaration(p.annotation, p.default) for k, p in self.parameters.items()}
         self.required = [k for k, p in self.parameters.items() if p.default is p.empty]
 
 def declaration(annotation, default=inspect.Parameter.empty):
@@ -152,12 +212,10 @@ def declaration(annotation, default=inspect.Parameter.empty):
     return type(default) if type(default) in (int, float, bool) else str, (), ()
 
 def leaves(cli):
-    "Every command that can be typed, and every member of a group: group -> (what it is for, member -> (module, function))."
-    for name, module in cli.commands.items(): yield Leaf((name,), getattr(import_module(f'hpa_cellcls.{module}'), name))
-    for group, about in cli.groups.items():
-        members = next(a for a in about if isinstance(a, dict))
-        for name, (module, function) in members.items():
-            yield Leaf((group, name), getattr(import_module(f'hpa_cellcls.{module}'), function))
+    "Every command that can be typed, and every member of a group."
+    places = {(name,): place for name, place in cli.commands.items()}
+    for group, (_, members) in cli.groups.items(): places |= {(group, name): place for name, place in members.items()}
+    for words, (module, function) in places.items(): yield Leaf(words, getattr(import_module(f'hpa_cellcls.{module}'), function))
 
 def typed(leaf, change=None, without=()):
     "A command line that is right but for `change`."
@@ -243,7 +301,8 @@ def option_cases(leaf):
     for k in leaf.parameters:
         if k in leaf.required: continue
         for v in wrong_values(leaf, k):
-            extra = along.get((name, k), {})
+            kind = re.split('[:,]', leaf.comment[k])[0] if name == 'predict' else ''
+            extra = along.get((name, k)) or models_of.get(kind, {})
             text = leaf.declared[k][0] is str and len(v) > 2
             yield Case(name, f'{k} {v or "empty"}', typed(leaf, extra | {k: v}), (k, *[v, v.split('/')[0]]*text))
     yield Case(name, 'an unknown option', [*typed(leaf), '--zebra=1'], ('--zebra',))
@@ -251,6 +310,14 @@ def option_cases(leaf):
     if twice := next((k for k in numbers if k in tiny), next(iter(numbers), None)):
         o = f'--{twice.replace("_", "-")}'
         yield Case(name, f'{twice} twice', [*typed(leaf, {twice: 1}), f'{o}=2'], (twice,))
+
+def cases_of_lines():
+    "Options and models that do not go together."
+    for line in lines:
+        args, _, word = line.partition(' # ')
+        args = args.split()
+        name = ' '.join(args[:2]) if args[0] == 'run' else args[0]
+        yield Case(name, f'{word} does not go with the rest', args, (word,))
 
 def cases_of_names(found):
     "What can be typed wrong instead of a command."
@@ -647,7 +714,7 @@ def main():
     import cv2
     cv2.setNumThreads(1)
     found, notes, start = [*leaves(cli)], [], time.monotonic()
-    cases = [*cases_of_names(found), *(c for l in found for c in option_cases(l))]
+    cases = [*cases_of_names(found), *(c for l in found for c in option_cases(l)), *cases_of_lines()]
     box = Sandbox(place/'build')
     build(box)
     print(f'The workspace is made ({time.monotonic() - start:.0f} s).', file=sys.stderr)

@@ -6,10 +6,10 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/fit.html.md"""
 
 # %% auto #0
 __all__ = ['Init', 'model_files', 'is_init', 'Settings', 'ClassifierSettings', 'Running', 'phase', 'phases', 'split_train_valid',
-           'classes_without_examples', 'is_weight_file', 'check_init', 'initial_network', 'build_classifier',
-           'bias_from_prior', 'make_learner', 'suggest_lr', 'Autocast', 'LossScaling', 'precision_callback',
-           'Accumulated', 'EMA', 'PredictionTracker', 'Checkpointer', 'plot_history', 'make_callbacks', 'Examples',
-           'Task', 'fit', 'train_task']
+           'check_folds', 'classes_without_examples', 'is_weight_file', 'check_init', 'initial_network',
+           'build_classifier', 'bias_from_prior', 'make_learner', 'suggest_lr', 'Autocast', 'LossScaling',
+           'precision_callback', 'Accumulated', 'EMA', 'PredictionTracker', 'Checkpointer', 'plot_history',
+           'make_callbacks', 'Examples', 'Task', 'fit', 'train_task']
 
 # %% ../nbs/03f_fit.ipynb #d01b1942
 import ctypes, io, json, os, tempfile, time
@@ -27,6 +27,7 @@ from fastai.callback.training import GradientAccumulation, GradientClip
 from fastai.data.core import DataLoaders
 from fastai.optimizer import OptimWrapper
 from fastcore.basics import patch
+from .data import read_fields
 from .labels import classes
 from .losses import LossName, named_loss
 from .distributed import (
@@ -119,9 +120,19 @@ def split_train_valid(table: pd.DataFrame, # of a store, with fold and labels
                       weights: np.ndarray, # examples x classes; an example whose weights are all 0 is left out
                      ) -> tuple: # training rows, validation rows
     "Rows to train on, and rows to validate on."
-    folds = [int(f) for f in str(fold).split(',') if f.strip()]
-    held_out = table.fold.isin(folds).values
+    held_out = table.fold.isin(_fold_numbers(fold)).values
     return np.flatnonzero(~held_out & (weights > 0).any(1)), np.flatnonzero(held_out & (table.labels != '').values)
+
+def _fold_numbers(fold): return [int(f) for f in str(fold).split(',') if f.strip()]
+
+def check_folds(table: pd.DataFrame, # of fields or cells, with fold
+                fold: str, # validation folds, separated by commas
+                option: str='--fold', # that they were given by
+               ):
+    "Refuse validation folds that are not there."
+    there = sorted({*map(int, table.fold)})
+    for f in _fold_numbers(fold):
+        if f not in there: raise UserError(f'{option} {fold}: there is no fold {f}; there are {", ".join(map(str, there))}.')
 
 def classes_without_examples(targets: np.ndarray, # examples x classes, of the training rows
                              unit: str='cell', # what an example is
@@ -143,10 +154,12 @@ def is_weight_file(init: str, # as typed
 
 def check_init(ws: str|Path, # workspace
                init: str, # as typed
+               channels: tuple=None, # names of the channels that the network will be given, if they are known
+               load: callable=load_model, # reads a model from a folder, for these channels
               ):
-    "Refuse initial weights that are not there, before anything is written."
+    "Refuse initial weights that are not there or do not fit, before anything is written."
     if init in ('', 'imagenet'): return
-    if not is_weight_file(init): find_model(ws, init)
+    if not is_weight_file(init): load(find_model(ws, init), channels)
     elif not Path(init).is_file(): existing(init, 'file of weights (--init)')
 
 def initial_network(ws: str|Path, # workspace
@@ -626,6 +639,7 @@ class Task:
     kind = 'cells' # of model, as `predict` recognises it
     Settings = ClassifierSettings # dataclass of its settings
     Checkpointer = Checkpointer # class of the callback
+    load = staticmethod(load_model) # reads a model to start from
     files = () # what it saves besides the files of every training
     advice = '' # what helps when classes have no example
     def __init__(self,
@@ -637,9 +651,19 @@ class Task:
 
 # %% ../nbs/03f_fit.ipynb #01756016
 @patch
-def check(self: Task):
+def check(self: Task,
+          channels: tuple=None, # names of the channels that the network will be given, if they are known
+         ):
     "Refuse what cannot be trained on, before anything is written."
-    check_init(self.ws, self.settings.init)
+    check_init(self.ws, self.settings.init, channels, self.load)
+
+@patch
+def check_fields(self: Task):
+    "Refuse folds that are not there, or that leave no field with labels to train on; for trainings on fields."
+    fields, fold = read_fields(self.ws), self.settings.fold
+    check_folds(fields, fold)
+    if (fields.labels[~fields.fold.isin(_fold_numbers(fold))] != '').any(): return
+    raise UserError(f'{self.ws}: holds no field with labels to train on with --fold {fold!r}; give fewer folds, or index with labels.')
 
 @patch
 def inputs(self: Task) -> dict: # what the result depends on besides the settings; it is recorded

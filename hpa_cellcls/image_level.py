@@ -23,7 +23,8 @@ from fastai.callback.core import Callback
 from fastcore.basics import patch
 from .batches import Prepare, as_float, cell_targets, pixel_statistics, prefetch, turned, using_threads
 from .data import channels as all_channels, field_files, read_field, read_fields
-from .field_store import FieldSize, Planes, as_planes, open_fields, pool_tiles, split_tiles, store_fields
+from .field_store import (
+    FieldSize, Planes, as_planes, open_fields, parse_planes, plane_channels, pool_tiles, split_tiles, store_fields)
 from .fit import (
     Checkpointer, ClassifierSettings, Examples, Running, Task, bias_from_prior, build_classifier, fit, initial_network, is_weight_file,
     phase, phases, split_train_valid, suggest_lr, train_task)
@@ -164,8 +165,8 @@ class FieldTask(Task):
     files = ('validation.csv',)
     def check(self):
         "Refuse what cannot be trained on, before anything is written."
-        super().check()
-        read_fields(self.ws)
+        super().check(plane_channels(parse_planes(self.settings.channels)))
+        self.check_fields()
     def inputs(self) -> dict: # that the result depends on
         return dict(fields=content(self.ws/'fields.csv'))
     def prepare(self, n_jobs) -> dict: # id -> what is wrong with a field
@@ -389,7 +390,7 @@ def load_members(ws: str|Path, # workspace
 def _weights(ws, names, weights):
     "The weight of each name."
     if weights == 'found': return found_weights(*validation_predictions(ws, names))
-    return numbers(weights, len(names)) if weights else np.ones(len(names))
+    return numbers(weights, len(names), '--model-weights') if weights else np.ones(len(names))
 
 def _member(folder, share, device):
     "One network of an ensemble."
@@ -406,11 +407,12 @@ def made_of(members: list, # of an ensemble
 
 def numbers(text: str, # numbers separated by commas
             n: int, # how many there must be
+            option: str='--weights', # that they were given by
            ) -> np.ndarray: # weights, at least one of them positive
     "One weight for each name."
     try: w = np.array([float(o) for o in text.split(',')])
     except ValueError: w = np.zeros(0)
-    if len(w) != n or w.min() < 0 or not w.any(): raise UserError(f'--weights {text}: {n} numbers are needed, one for each name, or found.')
+    if len(w) != n or w.min() < 0 or not w.any(): raise UserError(f'{option} {text}: {n} numbers are needed, one for each name, or found.')
     return w
 
 # %% ../nbs/07_image_level.ipynb #c716b503

@@ -26,7 +26,7 @@ from .data import (
 from .labels import classes, label_columns
 from .options import (
     Annotated, Count, Device, Literal, Name, Place, Positive, Range, Several, Share, Thresholds, Whole, command, with_options)
-from .segmentation import save_masks, segment, start_segmenter, with_masks
+from .segmentation import check_segmenter, save_masks, segment, start_segmenter, with_masks
 from hpa_cellcls.stage import (
     Inputs, Outcome, Record, UserError, digest, existing, fingerprint, prepare_one, run_one, run_stage, sweep, with_progress, write_bytes,
     write_failures)
@@ -84,11 +84,12 @@ def load_classifiers(model: str, # folder of a model, or its name in WS/models; 
     return [Classifier(find_model(ws, name.strip()), device) for name in str(model).split(',')]
 
 # %% ../nbs/06_inference.ipynb #6c2b0a32
-def _workspace(source, ws):
+def _workspace(source, ws, order=None):
     "Where results go."
     source = existing(source, 'workspace or folder of images').resolve()
     if not (source/'fields.csv').exists(): return Path(ws) if ws else source.with_name(f'{source.name}_ws')
     if ws and Path(ws).resolve() != source: raise UserError(f'{source}: is a workspace, where the results will go; leave out --ws.')
+    if order: raise UserError(f'--order {order}: goes with a folder of images, and {source} is a workspace.')
     return source
 
 def fields_to_predict(source: str|Path, # workspace, or folder of images
@@ -464,6 +465,13 @@ def _options(kind, model, given):
                 raise UserError(f'--{f.name.replace("_", "-")}: does not go with {model}, which is a model of {kind}.')
     return [group(**{f.name: given[f.name] for f in fields_of(group) if f.name in given}) for group in allowed]
 
+_no_views = dict(views='', reduce='mean', batch=None)
+
+def _refuse_views(model, **given):
+    "Class maps are read with the views of their training, one field at a time."
+    for name, value in given.items():
+        if value != _no_views[name]: raise UserError(f'--{name} {value}: does not go with {model}, which is a model of class maps.')
+
 def _cell_views(views):
     "TTA views of crops: a number from 1 to 8."
     if str(views or 1) in map(str, range(1, 9)): return int(views or 1)
@@ -487,11 +495,12 @@ def _predict_fields(ws, model, name, views, reduce, batch, o, segmenting, device
     cells = predict_cells_by_image(ws, model, name, o.readout, o.keep, windows=o.windows, margin=o.margin, **common)
     return Outcome('predict', cells.results, failed | out.failed | cells.failed, cells.skipped, f'{out.note} {cells.note}')
 
-def _predict_maps(ws, model, name, o, segmenting, device, n_jobs):
+def _predict_maps(ws, model, name, o, segmenting, device, threads, n_jobs):
     "Predict with a model with class maps."
+    from hpa_cellcls.batches import using_threads
     from hpa_cellcls.cam_readout import predict_maps
     failed = _make_masks(ws, segmenting, device, n_jobs)
-    out = predict_maps(ws, model, name, o.mapping, device)
+    with using_threads(threads): out = predict_maps(ws, model, name, o.mapping, device)
     out.failed |= failed
     return out
 
@@ -512,9 +521,11 @@ def predict(source: str, # folder of images, or a workspace
             **options, # of the kind of model, and how missing masks are made
            ) -> Outcome: # cells of each field, and the fields that failed
     "Predict where the protein is in every cell."
-    ws = _workspace(source, ws)
+    ws = _workspace(source, ws, order)
     kind = model_kind(ws, model)
     own, segmenting = _options(kind, model, options)
+    if kind == 'class maps': _refuse_views(model, views=views, reduce=reduce, batch=batch)
+    check_segmenter(**vars(segmenting))
     if segmenting.weights: existing(segmenting.weights, 'folder of weights (--weights)')
     if kind == 'cells': views = _cell_views(views)
     if kind == 'fields' and views:
@@ -525,7 +536,7 @@ def predict(source: str, # folder of images, or a workspace
         how = views, reduce, batch or 256
         return _predict_cells(ws, model, name, fields, failed, how, own, segmenting, (device, threads, n_jobs))
     if kind == 'fields': out = _predict_fields(ws, model, name, views, reduce, batch, own, segmenting, device, threads, n_jobs)
-    else: out = _predict_maps(ws, model, name, own, segmenting, device, n_jobs)
+    else: out = _predict_maps(ws, model, name, own, segmenting, device, threads, n_jobs)
     out.failed = failed | out.failed
     return out
 

@@ -21,7 +21,7 @@ from joblib import parallel_config
 from .atlas import Fetcher
 from .data import read_masks
 from .data import one_channel
-from .options import Count, Fraction, Place, Positive, command
+from .options import Annotated, Count, Fraction, Place, Positive, Several, command
 from .stage import Outcome, Record, UserError, existing, read_json, run_stage, write_text
 from .store import Shard, split
 
@@ -167,12 +167,17 @@ def _get_field(item):
     api, name, files, dest = item
     return dict(files=[_get_file(api, name, file, size, dest) for file, size in files.items()])
 
+def _is_folder(name):
+    if name.strip(' /') not in ('train', 'test'): raise ValueError('must be train, test, or both separated by a comma')
+
+_Folders = Annotated[str, Several(str, _is_folder, once=True, some=True)]
+
 @command
 def get(dest: Place, # folder for the files, which `index` reads
         name: str=competition, # name of the competition, as in its address
         fraction: Fraction=1., # fraction of the fields to fetch
         ids: str='', # only these fields: ids separated by commas, or a file with one id per line
-        folders: str='train', # train, test, or both separated by a comma
+        folders: _Folders='train', # train, test, or both separated by a comma
         n_jobs: Count=4, # files fetched at the same time
        ) -> Outcome: # the fields fetched
     "Fetch the competition's images and tables."

@@ -488,12 +488,16 @@ def class_difference(found: list, # names of the classes of a model
 def load_model(folder: str|Path, # of a saved model
                channels: tuple=None, # names of the channels of its input, if they are known
                expect: tuple=classes, # the classes that it must have
+               kind: str='', # kind of model that it must be, cells or fields; empty for any
               ) -> tuple: # network in eval mode, and what was saved about it
     "A saved network and its description."
     card = read_model_card(folder)
     config, about = card['network'], card['about']
     if 'pieces' in config:
         raise UserError(f'{folder}: is a network with class maps; use `hpa_cellcls predict`, or load it with `puzzlecam.load_cam`.')
+    found = about.get('kind', 'cells')
+    if kind not in ('', found):
+        raise UserError(f'{folder}: is a model of {found}, and one of {kind} is needed; `hpa_cellcls predict` takes both.')
     difference = class_difference(about['classes'], expect)
     if difference: raise UserError(f'{folder}: has other classes ({difference}); predict with the version of hpa_cellcls that trained it.')
     if channels is not None and list(channels) != config['channels']:

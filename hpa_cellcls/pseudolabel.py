@@ -71,11 +71,12 @@ def out_of_fold_probabilities(ws: str|Path, # workspace
     count = np.zeros(len(store), int)
     for name in models:
         folder = existing(Path(ws)/'models'/name, 'model')
-        trained_on = read_table(as_recorded(folder/'trained_on.csv'), columns=('id',)).id
-        new = ~store.table.id.isin(trained_on).values
+        new = ~store.table.id.isin(_trained_on(folder)).values
         total[new] += model_probabilities(folder, store.select(new), views, device)
         count += new
     return total/np.maximum(count, 1)[:, None], count
+
+def _trained_on(folder): return read_table(as_recorded(folder/'trained_on.csv'), columns=('id',)).id
 
 def model_probabilities(folder: str|Path, # of a model
                         store: CellStore, # cells
@@ -104,6 +105,7 @@ def pseudolabel(ws: str, # workspace
     "Give the cells of multi-label images pseudo-labels, predicted by trained networks."
     names = [m.strip() for m in models.split(',') if m.strip()]
     store = CellStore(Path(ws)/'cells')
+    _check_models(ws, store, names, rule)
     options = dict(rule=rule, share=share, none=none, weight=weight, views=views)
     path = Path(ws)/'labels'/f'{name}.parquet'
     record = Record(path.with_suffix(''), 'pseudolabel', dict(models=_digests(ws, names)) | options, defaults_of(pseudolabel), path)
@@ -117,6 +119,19 @@ def pseudolabel(ws: str, # workspace
     note = (f'{path}: {counts["image"]} cells with the label of their image, {counts["pseudo"]} with pseudo-labels, '
             f'{counts["unknown"]} with none.')
     return Outcome('pseudolabel', {name: counts}, {}, note=note)
+
+def _check_models(ws, store, names, rule):
+    "Refuse models that cannot predict these cells out-of-fold, before anything is written."
+    table = store.table
+    ids = table.id[(table.labels == '') & (table.candidates != '')]
+    for name in names:
+        folder = existing(Path(ws)/'models'/name, 'model')
+        load_model(folder, tuple(store.params['only']), kind='cells')
+        ids = ids[ids.isin(_trained_on(folder))]
+    _thresholds(ws, names, rule)
+    if not len(ids): return
+    raise UserError(f'{",".join(names)}: were trained on {ids.nunique()} of the images that they shall predict ({ids.iloc[0]}, ...); '
+                    'give models that left these out (`train --fold`).')
 
 def _digests(ws, names):
     "The first digits of the checksum of each model."
@@ -135,7 +150,7 @@ def _target_table(ws, store, names, options, device):
     known, candidates = label_matrix(cells.labels), label_matrix(cells.candidates)
     single = known.any(1)
     open_ = np.flatnonzero(~single & candidates.any(1))
-    p = _predictions(ws, names, store, open_, options['views'], device)
+    p, _ = out_of_fold_probabilities(ws, names, store.select(open_), options['views'], device)
     targets = known.astype(np.float32)
     weights = np.repeat(single[:, None], len(classes), 1).astype(np.float32)
     thresholds = _thresholds(ws, names, options['rule'])
@@ -148,14 +163,6 @@ def _target_table(ws, store, names, options, device):
     out[target_columns] = targets
     out[list(probability_columns)] = probabilities
     return out
-
-def _predictions(ws, names, store, rows, views, device):
-    "Out-of-fold predictions of some cells; an error if all models were trained on one of them."
-    p, count = out_of_fold_probabilities(ws, names, store.select(rows), views, device)
-    if not len(count) or count.min(): return p
-    seen = store.table.id.values[rows][count == 0]
-    raise UserError(f'{",".join(names)}: were trained on {len({*seen})} of the images that they shall predict ({seen[0]}, ...); '
-                    'give models that left these out (`train --fold`).')
 
 def _train_prior(ws, names):
     "The class prior among the training cells, in the mean over models."

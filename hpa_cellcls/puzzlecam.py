@@ -18,7 +18,7 @@ from fastai.callback.core import Callback
 from fastai.optimizer import OptimWrapper
 from fastcore.basics import patch
 from .batches import cell_targets
-from .data import channels as all_channels, read_fields
+from .data import channels as all_channels
 from .field_store import FieldSize, join_tiles, open_fields, split_tiles, store_fields
 from .fit import Examples, Settings, Task, initial_network, phase, phases, split_train_valid
 from .labels import classes
@@ -230,11 +230,12 @@ class CamTask(Task):
     unit = 'field'
     kind = 'class maps'
     Settings = CamSettings
+    load = staticmethod(load_cam)
     channels = all_channels
     def check(self):
         "Refuse what cannot be trained on, before anything is written."
-        super().check()
-        read_fields(self.ws)
+        super().check(self.channels)
+        self.check_fields()
     def inputs(self) -> dict: # that the result depends on
         return dict(fields=content(self.ws/'fields.csv'))
     def prepare(self, n_jobs) -> dict: # id -> what is wrong with a field

@@ -6,8 +6,8 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/segmentation.html.md"""
 
 # %% auto #0
 __all__ = ['segmenters', 'as_unit', 'rescale', 'typical_diameter', 'find_nuclei', 'largest_pieces', 'border_labels', 'cytoplasm',
-           'grow_cells', 'enlarge', 'Watershed', 'overlaps', 'make_segmenter', 'start_segmenter', 'save_masks',
-           'segment', 'with_masks']
+           'grow_cells', 'enlarge', 'Watershed', 'overlaps', 'make_segmenter', 'check_segmenter', 'start_segmenter',
+           'save_masks', 'segment', 'with_masks']
 
 # %% ../nbs/01_segmentation.ipynb #a73ee699
 from dataclasses import dataclass
@@ -265,6 +265,18 @@ def make_segmenter(name: str, # one of `segmenters`
     return getattr(import_module(f'hpa_cellcls.{module}'), cls)(**settings)
 
 # %% ../nbs/01_segmentation.ipynb #eef4d02e
+def check_segmenter(segmenter: str, # one of `segmenters`, or a segmenter, which takes no options
+                    diameter: float=None, # watershed: diameter of a nucleus in pixels
+                    weights: str=None, # networks: folder with the published weights
+                    download: bool=False, # networks: download missing weights from Zenodo
+                    scale_factor: float=.25, # networks: scale of their input
+                   ):
+    "Refuse options that a segmenter does not take."
+    unused = {'--diameter': diameter}
+    if segmenter == 'watershed': unused = {'--weights': weights, '--download': download, '--scale-factor': scale_factor != .25}
+    for option, given in unused.items():
+        if given and not callable(segmenter): raise UserError(f'{option}: does not go with --segmenter {segmenter}.')
+
 def start_segmenter(segmenter: str, # one of `segmenters`, or a segmenter
                     er: bool, # `True` if the fields have an ER channel
                     diameter: float=None, # watershed: diameter of a nucleus in pixels
@@ -327,6 +339,7 @@ def segment(ws: str, # workspace with fields.csv
     "Segment the cells of every field and write their masks."
     fields = read_fields(ws).to_dict('records')
     dest = Path(ws)/'masks'
+    check_segmenter(segmenter, diameter, weights, download, scale_factor)
     worker, params = start_segmenter(segmenter, bool(fields[0]['yellow']), diameter, weights, download, scale_factor, device)
     if hasattr(worker, 'maps'): fn, prepare = _label_maps, _predict_maps
     else: fn, prepare = _segment_field, None

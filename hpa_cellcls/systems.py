@@ -14,19 +14,21 @@ import numpy as np
 from fastcore.meta import delegates
 from .cam_readout import add_fields, train_cam
 from .crops import cut, default_gap
+from .data import channels as all_channels, read_fields
 from .field_store import Planes
-from .fit import Init, Running, check_init, fit
+from .fit import Init, Running, check_folds, check_init, fit
 from .image_level import (
-    FieldTask, Weights, family, field_scores, find_rate, read_field_predictions, scores_note, search_decay, train_fields,
+    FieldTask, Views, Weights, family, field_scores, find_rate, numbers, read_field_predictions, scores_note, search_decay, train_fields,
     validation_note, write_family)
-from .inference import predict, workspace_of
+from .inference import model_kind, predict, workspace_of
 from .label_noise import refine
 from .losses import LossName, named_loss
 from .models import is_arch
 from .options import (
     Amount, Annotated, Count, Folds, Literal, Name, Place, Range, Several, Share, ShareBelowOne, Sides, Thresholds, command, defaults_of)
+from .puzzlecam import load_cam
 from .segmentation import with_masks
-from .stage import Outcome, Record, existing, fingerprint
+from .stage import Outcome, Record, UserError, existing, fingerprint
 from .submission import probability_columns, read_predictions, submit, write_predictions
 from .train import min_nucleus, train
 from .train_full import train_full
@@ -94,7 +96,8 @@ def run_best(ws: str, # workspace with fields.csv
              **kwargs) -> Outcome: # of the last step
     "Ours: image labels given to every cell, their noise estimated, and the field's other cells as evidence."
     check_files(target)
-    check_init(ws, kwargs.get('init', ''))
+    check_init(ws, kwargs.get('init', ''), all_channels)
+    check_folds(read_fields(ws), fold)
     first, how = f'{name}-copied', run_options(kwargs)
     n_jobs = kwargs.get('n_jobs')
     steps = [with_masks(ws, n_jobs), cut(ws, side=side, frame=frame, gap=gap, n_jobs=n_jobs)]
@@ -121,7 +124,8 @@ def run_s1(ws: str, # workspace with fields.csv
            **kwargs) -> Outcome: # of the last step
     "S1: a network for the cells of single-label images, then pseudo-labels for all others."
     check_files(target)
-    check_init(ws, kwargs.get('init', ''))
+    check_init(ws, kwargs.get('init', ''), all_channels)
+    check_folds(read_fields(ws), fold)
     first, how = f'{name}-first', run_options(kwargs)
     n_jobs = kwargs.get('n_jobs')
     second = {k: kwargs[k] for k in ('seed', 'device', 'threads') if k in kwargs}
@@ -147,7 +151,7 @@ def run_s2(ws: str, # workspace with fields.csv
            decays: _decays='0,.01,.1,.3', # weight decays to try
            try_epochs: Count=4, # epochs of each try
            folds: _folds='0,1,2,3,4', # validation folds: a network for each
-           views: str='eight', # TTA views, such as identity,horizontal,0.8 or eight
+           views: Views='eight', # TTA views, such as identity,horizontal,0.8 or eight
            readout: Literal['image', 'field', 'crop', 'none']='image', # cells from the image, the field without other cells, or a crop
            thresholds: Thresholds='soft', # soft, best, ratio, or a number
            dest: Place='', # file of labels, Id,Predicted
@@ -156,6 +160,7 @@ def run_s2(ws: str, # workspace with fields.csv
     "S2: find settings, train folds, predict labels of whole fields."
     check_files(target, sample)
     check_init(ws, kwargs.get('init', ''))
+    check_folds(read_fields(ws), folds, '--folds')
     how = run_options(kwargs)
     settings = {k: v for k, v in kwargs.items() if k not in how}
     settings |= dict(channels=channels, sizes=sizes, loss=loss, schedule=schedule)
@@ -220,7 +225,7 @@ def run_s3(ws: str, # workspace with fields.csv
            normalise: Literal['s3', 'own']='s3', # input normalisation: s3 (values of the 46th), own
            readout: Literal['field', 'crop', 'image', 'none']='field', # cells from the field without other cells, a crop, or the image
            keep: Literal['neighbours', 'masked']='neighbours', # --readout field: with the background (neighbours), or masked
-           views: str='identity,horizontal,vertical,0.8,1.2', # TTA views
+           views: Views='identity,horizontal,vertical,0.8,1.2', # TTA views
            model_weights: Weights='found', # weights of the networks: found, equal if empty, or numbers
            windows: Literal['auto', 'always', 'never']='auto', # --readout field: context windows around cells
            dest: Place='', # submission to write
@@ -229,6 +234,8 @@ def run_s3(ws: str, # workspace with fields.csv
     "S3: train image-level networks, read out single cells."
     check_files(target, sample)
     check_init(ws, init)
+    check_folds(read_fields(ws), folds, '--folds')
+    if model_weights not in ('', 'found'): numbers(model_weights, len(archs.split(',')), '--model-weights')
     how = run_options(kwargs)
     settings = s3_settings | {k: v for k, v in kwargs.items() if k not in how}
     settings |= dict(size=size, head=head, init=init, epochs=epochs, normalise=normalise)
@@ -265,8 +272,10 @@ def run_s4(ws: str, # workspace with fields.csv
            **kwargs) -> Outcome: # its note says where the predictions are
     "S4: train, calibrate and read out Puzzle-CAM, and average the networks."
     check_files(target, sample)
-    check_init(ws, kwargs.get('init', ''))
+    check_init(ws, kwargs.get('init', ''), load=load_cam)
     for model in filter(None, field_models.split(',')): family(ws, model.strip())
+    if field_models and model_kind(ws, field_models) != 'fields':
+        raise UserError(f'--field-models {field_models}: must be models of whole fields, as `train-fields` makes them.')
     how = run_options(kwargs)
     settings = dict(size=size, epochs=epochs, lr=lr, scales=scales, pool=pool) | kwargs
     models = [f'{name}-{arch.strip()}' for arch in archs.split(',')]

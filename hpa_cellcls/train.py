@@ -13,9 +13,9 @@ from functools import partial
 import numpy as np, pandas as pd
 from fastcore.basics import patch
 from .batches import cell_targets, read_targets
-from hpa_cellcls.fit import (
-    ClassifierSettings, Examples, PredictionTracker, Running, Task, bias_from_prior, build_classifier, initial_network, split_train_valid,
-    train_task)
+from .fit import (
+    ClassifierSettings, Examples, PredictionTracker, Running, Task, bias_from_prior, build_classifier, check_folds, initial_network,
+    split_train_valid, train_task)
 from .options import Name, Share, ShareBelowOne, command, with_options
 from .stage import Outcome, UserError, content
 from .store import CellStore
@@ -50,8 +50,9 @@ class CellTask(Task):
     files = ('training_predictions.parquet',)
     def check(self):
         "Refuse what cannot be trained on, before anything is written."
-        super().check()
         examples = self.examples()
+        super().check(tuple(examples.store.params['only']))
+        check_folds(examples.store.table, self.settings.fold)
         self.advice = ', or train on --labels copied' if self.settings.labels == 'single' else ''
         if self.settings.blend and 'green' not in examples.store.params['only']:
             raise UserError(f'--blend {self.settings.blend}: the cells were cut without the protein (green); cut them with it.')

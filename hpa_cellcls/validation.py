@@ -330,7 +330,7 @@ def _opened(ws, model, device):
     "A model's folder, its network and what is known of it, and the cells for it."
     folder = _model_folder(ws, model)
     store = CellStore(Path(ws)/'cells')
-    network, about = load_model(folder, store.params['only'])
+    network, about = load_model(folder, store.params['only'], kind='cells')
     settings = {k: v for k, v in about.get('store', {}).items() if k != 'side'}
     differ = [f'{k}={v!r} (cells: {store.params[k]!r})' for k, v in settings.items() if store.params.get(k, v) != v]
     if differ: raise UserError(f'{folder}: was trained on cells cut with {", ".join(differ)}; cut them in the same way.')
