@@ -319,7 +319,7 @@ def family(ws: str|Path, # workspace
     for base in (Path(ws)/'models'/name, Path(name)):
         found = _family(base) if name else []
         if found: return found
-    raise UserError(f'{Path(ws)/"models"/name}: no such model, nor {name}_0 and so on; train it with `hpa_cellcls train-fields`.')
+    raise UserError(f'{Path(ws)/"models"/name}: no such model, nor {name}_0 and so on; give a model of the workspace, or its folder.')
 
 def _family(base):
     "One model, or the models of its folds."
