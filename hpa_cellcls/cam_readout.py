@@ -13,7 +13,7 @@ __all__ = ['activations', 'boosters', 'FieldMaps', 'field_maps', 'plot_activatio
 
 # %% ../nbs/08a_cam_readout.ipynb #1c513d6c
 import io, json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields as dataclass_fields
 from pathlib import Path
 import cv2, numpy as np, pandas as pd, torch
 import torch.nn.functional as F
@@ -33,17 +33,17 @@ from .submission import prediction_columns, probability_columns, write_predictio
 from .synth import make_field
 
 # %% ../nbs/08a_cam_readout.ipynb #515b6e0a
-activations = dict(swish=F.silu, relu=F.relu, raw=lambda x: x)
+activations = dict(swish=F.silu, relu=F.relu, raw=torch.nn.Identity())
 
 @dataclass
 class FieldMaps:
     "The class maps of fields."
-    active: torch.Tensor # fields x classes x height x width: activation, summed over views
-    plain: torch.Tensor # the same without activation, in the mean over views
-    probability: torch.Tensor # fields x classes: of the field as a whole
+    active: torch.Tensor # maps after the activation, summed over views: fields x classes x height x width
+    plain: torch.Tensor # maps without activation, averaged over views: fields x classes x height x width
+    probability: torch.Tensor # of the whole fields: fields x classes
 
 def _one_size(network, x, flips, activation):
-    "Maps in one size: activation in the sum over mirror images; plain and logits in the mean."
+    "Maps of one size: the sum over mirror images after the activation; means of plain maps and of logits."
     with computing(x.device): maps = [network.maps(x.flip(f)).float().flip(f) for f in flips]
     plain = torch.stack(maps).mean(0)
     return sum(activation(m) for m in maps), plain, plain.mean((2, 3))
@@ -51,11 +51,11 @@ def _one_size(network, x, flips, activation):
 @torch.inference_mode()
 def field_maps(network: CamNetwork, # in eval mode
                x: torch.Tensor, # fields x channels x height x width, normalised
-               scales: tuple=(1, 1.3, 1.6), # sizes of the views, of the field's
-               flips: bool=True, # mirrored in both directions as well?
+               scales: tuple=(1, 1.3, 1.6), # sizes of the views, relative to the field
+               flips: bool=True, # True: mirrored views as well
                activation: str='swish', # swish, relu or raw
-              ) -> FieldMaps: # maps as large as the fields
-    "The class maps of fields, over several views."
+              ) -> FieldMaps: # maps of the size of the fields
+    "The class maps of fields, pooled over several views."
     if activation not in activations: raise UserError(f'--activation {activation}: is unknown; there are {", ".join(activations)}.')
     height, width = x.shape[2:]
     stride = network.config['stride']
@@ -64,19 +64,19 @@ def field_maps(network: CamNetwork, # in eval mode
     for scale in scales:
         size = [max(1, round(side*scale/stride))*stride for side in (height, width)]
         z = x if size == [height, width] else F.interpolate(x, size, mode='bilinear')
-        of_size = _one_size(network, z, mirrored, activations[activation])
-        active = active + F.interpolate(of_size[0], (height, width), mode='bicubic')
-        plain = plain + F.interpolate(of_size[1], (height, width), mode='bicubic')
-        logits = logits + of_size[2]
+        active_here, plain_here, logits_here = _one_size(network, z, mirrored, activations[activation])
+        active = active + F.interpolate(active_here, (height, width), mode='bicubic')
+        plain = plain + F.interpolate(plain_here, (height, width), mode='bicubic')
+        logits = logits + logits_here
     return FieldMaps(active*3/len(scales), plain/len(scales), (logits/len(scales)).sigmoid())
 
 # %% ../nbs/08a_cam_readout.ipynb #66941e22
 def plot_activation(image: dict, # channel -> height x width, 8-bit
-                    maps: np.ndarray, # height x width: activation for one class
-                    ax, # of matplotlib
-                    title: str='', # above it
+                    maps: np.ndarray, # activation for one class: height x width
+                    ax, # matplotlib axes
+                    title: str='', # title above the map
                    ):
-    "A class map over the protein of its field."
+    "Plot a class map over the protein of its field."
     green = np.clip(image['green']/max(40, np.percentile(image['green'], 99.5)), 0, 1)
     ax.imshow(green, cmap='gray', vmax=1.2)
     top = max(1e-6, maps.max())
@@ -84,69 +84,72 @@ def plot_activation(image: dict, # channel -> height x width, 8-bit
     ax.set_title(title, fontsize=6.5)
     ax.axis('off')
 
-def plot_maps(images: list, # of dicts, channel -> height x width, 8-bit
-              maps: list, # of activations for one class of each
-              labels: list, # these classes
-              titles: list, # above the maps
-              places: list=(), # boolean, outlined in the maps
-              columns: int=5, # fields side by side
-             ): # a matplotlib figure
-    "Fields, and below each the map of its class over its green channel."
+def plot_maps(images: list, # fields: channel -> height x width, 8-bit
+              maps: list, # activation for one class of each field
+              labels: list, # class of each field
+              titles: list, # title of each map
+              places: list=(), # masks to outline in the maps: height x width, boolean
+              columns: int=5, # number of fields side by side
+             ): # matplotlib figure
+    "Plot fields, and below each the map of its class over its green channel."
     import matplotlib.pyplot as plt
     lines = -(-len(labels)//columns)
     fig, axs = plt.subplots(2*lines, columns, figsize=(9, 2*lines*(9/columns + .2)), dpi=80, squeeze=False, layout='constrained')
     for ax in axs.flat: ax.axis('off')
     for i, (image, m, k, title) in enumerate(zip(images, maps, labels, titles)):
-        above, below = axs[2*(i//columns), i % columns], axs[2*(i//columns) + 1, i % columns]
-        above.imshow(composite(image, gain=1.5)), above.set_title(classes[k].split(' and ')[0], fontsize=6.5)
-        plot_activation(image, m, below, title)
-        if len(places): below.contour(places[i], [.5], colors='cyan', linewidths=.4)
+        line, column = divmod(i, columns)
+        axs[2*line, column].imshow(composite(image, gain=1.5))
+        axs[2*line, column].set_title(classes[k].split(' and ')[0], fontsize=6.5)
+        plot_activation(image, m, axs[2*line + 1, column], title)
+        if len(places): axs[2*line + 1, column].contour(places[i], [.5], colors='cyan', linewidths=.4)
     plt.close(fig)
     return fig
 
 # %% ../nbs/08a_cam_readout.ipynb #5787ee6c
-def share_inside(maps: np.ndarray, # height x width: activation for one class
-                 place: np.ndarray, # height x width, boolean
-                ) -> float: # 0 to 1; NaN when nothing is active
-    "The share of the positive activation that falls into a place."
+def share_inside(maps: np.ndarray, # activation for one class: height x width
+                 place: np.ndarray, # mask: height x width, boolean
+                ) -> float: # from 0 to 1; NaN if no activation is positive
+    "The fraction of the positive activation inside a mask."
     active = np.clip(maps, 0, None)
     return float(active[place].sum()/active.sum()) if active.any() else float('nan')
 
 # %% ../nbs/08a_cam_readout.ipynb #94843b83
-def planted(seed: int, # of generated fields
-            index: int, # of the field
-            k: int, # its only class
+def planted(seed: int, # random seed of the generated fields
+            index: int, # number of the field
+            k: int, # number of its only class
             size: int, # side in pixels
            ) -> np.ndarray: # size x size, boolean
-    "Where the class of a generated field is: its structures, without noise and haze; or the cells that show nothing."
+    "Where the class of a generated field is: its structures, without noise; for Negative all cells."
     clean = make_field(seed, index, size=size, labels=(k,), noise=0)
     if k == classes.index('Negative'): return clean.cells > 0
-    showing = np.isin(clean.cells, [j + 1 for j, labels in enumerate(clean.cell_labels) if k in labels])
+    numbers = [number for number, labels in enumerate(clean.cell_labels, 1) if k in labels]
+    showing = np.isin(clean.cells, numbers)
     peak = np.zeros(clean.cells.max() + 1)
     np.maximum.at(peak, clean.cells.ravel(), clean.image['green'].ravel())
     typical = np.median(peak[np.unique(clean.cells[showing])]) if showing.any() else 0
     return showing & (clean.image['green'] > .4*np.maximum(peak, typical)[clean.cells])
 
+# %% ../nbs/08a_cam_readout.ipynb #0638f621
 @dataclass
 class Planted:
-    "A generated field with one class, and the map of a network."
-    image: dict # channel -> pixels
-    active: np.ndarray # activation for the class
-    place: np.ndarray # where its structures are, boolean
-    probability: float # of the field
+    "A generated field with one class, and the class map of a network."
+    image: dict # channel -> height x width, 8-bit
+    active: np.ndarray # activation for the class: height x width
+    place: np.ndarray # mask of its structures: height x width, boolean
+    probability: float # predicted for the field
 
-    def fractions(self) -> dict: # covers: of the field; inside: of the activation; probability: of the field
-        "How much of the field the structures cover, and how much of the activation they hold."
+    def fractions(self) -> dict: # covers, inside, probability
+        "Fractions of the field (covers) and of the activation (inside) in the structures; probability of the field."
         return dict(covers=self.place.mean(), inside=share_inside(self.active, self.place), probability=self.probability)
 
 def see_planted(network: CamNetwork, # in eval mode
-                about: dict, # what is saved with it
-                k: int, # the only class of the field
-                index: int, # of the field
-                seed: int=9, # of generated fields
-                near: int=0, # pixels around the structures that count as well
-               ) -> Planted: # the field, the map and the place
-    "Predict a generated field with one class."
+                about: dict, # description of the model
+                k: int, # number of the only class of the field
+                index: int, # number of the field
+                seed: int=9, # random seed of the generated fields
+                near: int=0, # margin around the structures in pixels
+               ) -> Planted: # field, class map and mask of the structures
+    "Generate a field with one class, and predict its class map."
     image = make_field(seed, index, size=about['side'], labels=(k,)).image
     x = torch.from_numpy(as_planes(image, network.config['channels'], about['side']))[None]
     seen = field_maps(network, Prepare(about['mean'], about['std'])(x))
@@ -154,48 +157,57 @@ def see_planted(network: CamNetwork, # in eval mode
     return Planted(image, seen.active[0, k].numpy(), place, float(seen.probability[0, k]))
 
 # %% ../nbs/08a_cam_readout.ipynb #1f01ea30
-def planted_fractions(folder: str|Path, # of a model
-                   only: list=tuple(range(len(classes))), # classes
-                   fields: int=3, # generated fields of each
-                   near: int=0, # pixels around the structures that count as well
-                  ) -> pd.DataFrame: # a row for each class; times is inside / covers
-    "How much of a model's activation falls into the structures of each class, in new generated fields."
+def planted_fractions(folder: str|Path, # folder of a model
+                   only: list=tuple(range(len(classes))), # numbers of classes (all)
+                   fields: int=3, # number of generated fields of each class
+                   near: int=0, # margin around the structures in pixels
+                  ) -> pd.DataFrame: # a row for each class: covers, inside, probability, times (inside/covers)
+    "Fractions of a model's activation in the structures of each class, in new generated fields."
     model = load_cam(folder)
-    rows = [dict(label=classes[k]) | see_planted(*model, k, 100*k + i, near=near).fractions() for k in only for i in range(fields)]
+    rows = []
+    for k in only:
+        seen = [see_planted(*model, k, 100*k + i, near=near) for i in range(fields)]
+        rows += [dict(label=classes[k]) | field.fractions() for field in seen]
     mean = pd.DataFrame(rows).groupby('label', sort=False).mean()
     return mean.assign(times=mean.inside/mean.covers)
 
-def plot_planted(folder: str|Path, # of a model
-                 only: list=tuple(range(len(classes))), # classes
-                 columns: int=5, # fields side by side
-                ): # a matplotlib figure
-    "For each class a new generated field, and below it the map of the class, with the planted structures outlined."
+def plot_planted(folder: str|Path, # folder of a model
+                 only: list=tuple(range(len(classes))), # numbers of classes (all)
+                 columns: int=5, # number of fields side by side
+                ): # matplotlib figure
+    "Plot a new generated field of each class, and below it the map of the class, with its structures outlined."
     model = load_cam(folder)
     seen = [see_planted(*model, k, 100*k) for k in only]
-    titles = []
-    for fractions in (p.fractions() for p in seen):
-        empty = not fractions['inside'] >= 0
-        titles.append('nothing active' if empty else f'{fractions["inside"]:.0%} of it in {fractions["covers"]:.1%} of the field')
-    return plot_maps([p.image for p in seen], [p.active for p in seen], only, titles, [p.place for p in seen], columns)
+    titles = [_planted_title(**field.fractions()) for field in seen]
+    images = [field.image for field in seen]
+    maps = [field.active for field in seen]
+    return plot_maps(images, maps, only, titles, [field.place for field in seen], columns)
+
+def _planted_title(covers, inside, probability):
+    "The title of a class map: its fraction inside the structures."
+    if np.isnan(inside): return 'nothing active'
+    return f'{inside:.0%} of it in {covers:.1%} of the field'
 
 # %% ../nbs/08a_cam_readout.ipynb #a91bb679
-def fit_cells(cells: np.ndarray, # label image of the field in its own size
-              shape: tuple, # height and width in the maps
-              size: int, # side of the maps
-              table: pd.DataFrame, # of `measure_cells`
-             ) -> np.ndarray: # size x size label image
-    "The cells in the size of the maps; none is lost."
+def fit_cells(cells: np.ndarray, # label image of the cells, of the size of the field
+              shape: tuple, # height and width of the field in the maps
+              size: int, # side of the maps in pixels
+              table: pd.DataFrame, # cells, from `measure_cells`
+             ) -> np.ndarray: # label image: size x size
+    "Resize a label image to the size of the maps, so that every cell keeps at least one pixel."
     small = cv2.resize(cells, shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-    left = set(np.unique(small).tolist())
-    for c in table[~table.number.isin(left)].itertuples():
-        small[min(int(c.cy*shape[0]/cells.shape[0]), shape[0] - 1), min(int(c.cx*shape[1]/cells.shape[1]), shape[1] - 1)] = c.number
+    kept = set(np.unique(small).tolist())
+    for cell in table[~table.number.isin(kept)].itertuples():
+        row = min(int(cell.cy*shape[0]/cells.shape[0]), shape[0] - 1)
+        column = min(int(cell.cx*shape[1]/cells.shape[1]), shape[1] - 1)
+        small[row, column] = cell.number
     return np.pad(small, ((0, size - shape[0]), (0, size - shape[1])))
 
 def pool_cells(maps: torch.Tensor, # classes x height x width
-               cells: np.ndarray, # height x width label image
-               numbers: np.ndarray, # of the cells that are wanted
-              ) -> tuple: # cells x classes: sums; cells: pixels
-    "The sum of every map over every cell."
+               cells: np.ndarray, # label image: height x width
+               numbers: np.ndarray, # numbers of the cells to read
+              ) -> tuple: # sums (cells x classes), numbers of pixels (cells)
+    "Sum every map over every cell."
     row = np.zeros(max(int(cells.max()), int(max(numbers, default=0))) + 1, np.int64)
     row[numbers] = np.arange(1, len(numbers) + 1)
     where = torch.from_numpy(row[cells].ravel()).to(maps.device)
@@ -227,12 +239,12 @@ def _read_field(item, network, prepare, how):
 # %% ../nbs/08a_cam_readout.ipynb #e3629c06
 def read_cam(ws: str, # workspace with fields.csv and masks
              model: str='cam', # name of a model in the workspace, or its folder
-             scales: str='1,1.3,1.6', # sizes of the views, of the field's
-             flips: bool=True, # mirrored as well?
+             scales: str='1,1.3,1.6', # sizes of the views, relative to the field
+             flips: bool=True, # True: mirrored views as well
              activation: str='swish', # swish, relu or raw
-             device: str='auto', # auto (the fastest there is), cpu, cuda or mps
+             device: str='auto', # device: auto (the fastest available), cpu, cuda or mps
              only: list=None, # ids of the fields to read (all)
-            ) -> Outcome: # cells of each field
+            ) -> Outcome: # number of cells of each field
     "Pool a model's class maps over the cells of every field, into WS/cams/MODEL."
     folder = find_model(ws, model)
     network, about = load_cam(folder)
@@ -243,102 +255,107 @@ def read_cam(ws: str, # workspace with fields.csv and masks
     fields = [f for f in read_fields(ws).to_dict('records') if only is None or f['id'] in only]
     items = {f['id']: (f, dest/f'{f["id"]}.npz', Path(ws)/'masks'/f'{f["id"]}.tif', about['side']) for f in fields}
     prepare = Prepare(about['mean'], about['std'])
+    def inputs(item): return [*field_files(item[0]), item[2]]
     return run_stage(lambda item: _read_field(item, network, prepare, how), items, dest, 'read_cam',
-                     how | dict(model=content(folder/'model.json')), inputs=lambda item: [*field_files(item[0]), item[2]], n_jobs=1)
+                     how | dict(model=content(folder/'model.json')), inputs=inputs, n_jobs=1)
 
-def load_reading(path: str|Path, # of one field
-                ) -> dict: # cells, shape, pixels, sums, logits, field
-    "What `read_cam` kept of a field."
+def load_reading(path: str|Path, # file of one field
+                ) -> dict: # arrays: cells, shape, pixels, sums, logits, field
+    "Load the file that `read_cam` saved for a field."
     with np.load(existing(path, 'reading of a field'), allow_pickle=False) as file: return dict(file)
 
 # %% ../nbs/08a_cam_readout.ipynb #8b50016b
-def raw_values(reading: dict, # of `load_reading`
-               pool: str='sum', # sum (grows with the cell) or mean
+def raw_values(reading: dict, # from `load_reading`
+               pool: str='sum', # over the pixels: sum (as published) or mean
               ) -> np.ndarray: # cells x classes
-    "Activation of every cell, times the probability of the field."
+    "The activation of every cell, times the probability of the field."
     if pool not in ('sum', 'mean'): raise UserError(f'--pool {pool}: is unknown; there are sum and mean.')
     pixels = np.maximum(reading['pixels'], 1)[:, None] if pool == 'mean' else 1
     return reading['sums']/pixels*reading['field']
 
 # %% ../nbs/08a_cam_readout.ipynb #c4574d5b
-def standardise(raw: np.ndarray, # cells x classes, of one field
-                scaler: str='standard', # standard (as the text of S4 says) or robust (as its code does)
-               ) -> np.ndarray: # cells x classes, 0 to 1
-    "Way A: how a value stands out from the others of its field."
+def standardise(raw: np.ndarray, # raw values of one field: cells x classes
+                scaler: str='standard', # standard (text of S4) or robust (code of S4)
+               ) -> np.ndarray: # cells x classes, from 0 to 1
+    "Mapping A: the values of a field, standardised, through a sigmoid."
     if scaler not in ('standard', 'robust'): raise UserError(f'--scaler {scaler}: is unknown; there are standard and robust.')
     if not raw.size or np.ptp(raw) == 0: return np.full(raw.shape, .5)
-    low, middle, high = np.percentile(raw, (25, 50, 75))
-    z = _over(raw - raw.mean(), raw.std()) if scaler == 'standard' else 2*(_over(raw - middle, high - low) - .2)
+    if scaler == 'standard': z = _over(raw - raw.mean(), raw.std())
+    else: z = 2*(_over(raw - np.median(raw), np.subtract(*np.percentile(raw, (75, 25)))) - .2)
     return .5*(1 + np.tanh(z/2))
 
 def _over(values, spread):
-    "Values in units of their spread; 0 where there is none."
+    "Values in units of their spread; 0 if the spread is 0."
     return values/spread if spread > 0 else np.zeros_like(values)
 
 # %% ../nbs/08a_cam_readout.ipynb #4d9daf64
 @dataclass
 class Steps:
-    "A staircase: a value for every number, level between the edges."
-    edges: np.ndarray # where it jumps: the first number of each new step, 32 bits
-    values: np.ndarray # height of the steps, one more than there are edges
+    "A step function."
+    edges: np.ndarray # first number of each step but the lowest, 32-bit
+    values: np.ndarray # value of each step, one more than there are edges
     def __call__(self,
-                 x: np.ndarray, # any shape
-                ) -> np.ndarray: # the same shape, 0 to 1
+                 x: np.ndarray, # raw values, any shape
+                ) -> np.ndarray: # the same shape, from 0 to 1
+        "Values of the step function, clipped."
         return np.clip(self.values[np.searchsorted(self.edges, np.asarray(x, np.float32), side='right')], 0, 1)
 
-def as_steps(predict: callable, # numbers -> values; level but for some jumps
-             known: np.ndarray, # numbers between any two of which there is at most one jump
-            ) -> Steps: # the same, as a table
-    "Tabulate a function of one number: each jump is narrowed down to neighbouring 32-bit numbers."
+def as_steps(predict: callable, # step function of an array
+             known: np.ndarray, # numbers, with at most one edge between neighbouring ones
+            ) -> Steps: # the same function, tabulated
+    "Tabulate a step function: each edge is found by bisection between neighbouring 32-bit numbers."
     known = np.unique(np.asarray(known, np.float32))
     values = predict(known)
     jumps = np.flatnonzero(values[1:] != values[:-1])
-    low, high, before = _order(known[jumps]), _order(known[jumps + 1]), values[jumps]
+    low, high = _order(known[jumps]), _order(known[jumps + 1])
     while len(jumps) and (high - low).max() > 1:
         middle = (low + high)//2
-        same = predict(_number(middle)) == before
-        low, high = np.where(same, middle, low), np.where(same, high, middle)
+        same = predict(_number(middle)) == values[jumps]
+        low = np.where(same, middle, low)
+        high = np.where(same, high, middle)
     return Steps(_number(high), np.append(values[:1], values[jumps + 1]))
 
 def _order(x):
-    "32-bit numbers as whole numbers in the same order."
+    "32-bit floats as whole numbers in the same order."
     bits = x.view(np.int32).astype(np.int64)
     return np.where(bits >= 0, bits, -2**31 - bits)
 
-def _number(order): return np.where(order >= 0, order, -2**31 - order).astype(np.int32).view(np.float32)
+def _number(order):
+    "The 32-bit float of a whole number of `_order`."
+    return np.where(order >= 0, order, -2**31 - order).astype(np.int32).view(np.float32)
 
 # %% ../nbs/08a_cam_readout.ipynb #41f9ff7d
 boosters = 'exact', 'histogram'
 
-def fit_booster(raw: np.ndarray, # raw values
-                shows: np.ndarray, # the same shape: 1 where the class is that of the field, else 0
+def fit_booster(raw: np.ndarray, # raw values: cells x classes
+                shows: np.ndarray, # 1 for the class of the field, 0 for all others: cells x classes
                 kind: str='exact', # exact or histogram
-               ) -> Steps: # what the regressor has learned
-    "Way B: gradient boosting of one feature, as a staircase."
+               ) -> Steps: # the fitted regressor
+    "Mapping B: gradient boosting of one feature, as a step function."
     from sklearn.ensemble import GradientBoostingRegressor, HistGradientBoostingRegressor
     if kind not in boosters: raise UserError(f'--booster {kind}: is unknown; there are {", ".join(boosters)}.')
     x = np.asarray(raw, np.float32).reshape(-1, 1)
     if not np.ptp(np.asarray(shows, float)):
-        raise UserError('There are not both cells that show a class and cells that do not; fit with more fields of a single label.')
+        raise UserError('There are not both cells that show a class and cells that do not; use more fields with a single label.')
     if kind == 'exact': model = GradientBoostingRegressor(random_state=0)
     else: model = HistGradientBoostingRegressor(random_state=0, early_stopping=False)
     model.fit(x, np.asarray(shows, float).ravel())
     return as_steps(lambda numbers: model.predict(np.asarray(numbers, np.float32)[:, None]), x)
 
 # %% ../nbs/08a_cam_readout.ipynb #b45d0c32
-def combine(cell: np.ndarray, # probabilities: cells x classes
-            image: np.ndarray, # the same shape, or classes alone for the cells of one field
-            weight: float=.6, # of `cell`
+def combine(cell: np.ndarray, # probabilities of cells: cells x classes
+            image: np.ndarray, # other probabilities: cells x classes, or classes
+            weight: float=.6, # weight of `cell`
            ) -> np.ndarray: # cells x classes
     "The weighted mean of two sets of probabilities."
     return weight*np.asarray(cell) + (1 - weight)*np.asarray(image)
 
-def map_cells(reading: dict, # of `load_reading`
-              steps: Steps=None, # way B; not needed for sigmoid and pooled
-              mapping: str='both', # both, sigmoid (A), booster (B), or pooled (mean logits of the cell, as the 7th place)
-              pool: str='sum', # sum or mean
-              scaler: str='standard', # of way A: standard or robust
-              weight: float=.5, # of way A when both are used
+def map_cells(reading: dict, # from `load_reading`
+              steps: Steps=None, # mapping B, for both and booster
+              mapping: str='both', # both, sigmoid (A), booster (B), or pooled (mean logits, as the 7th place)
+              pool: str='sum', # over the pixels: sum or mean
+              scaler: str='standard', # mapping A: standard or robust
+              weight: float=.5, # weight of mapping A in both
              ) -> np.ndarray: # cells x classes
     "Probabilities of the cells of a field."
     if mapping == 'pooled': return .5*(1 + np.tanh(reading['logits']/2))
@@ -346,26 +363,28 @@ def map_cells(reading: dict, # of `load_reading`
         raise UserError(f'--mapping {mapping}: is unknown; there are both, sigmoid, booster, pooled.')
     raw = raw_values(reading, pool)
     if mapping == 'sigmoid': return standardise(raw, scaler)
-    return steps(raw) if mapping == 'booster' else combine(standardise(raw, scaler), steps(raw), weight)
+    if mapping == 'booster': return steps(raw)
+    return combine(standardise(raw, scaler), steps(raw), weight)
 
 # %% ../nbs/08a_cam_readout.ipynb #ff19b4aa
-def is_weight(text: str, # number from 0 to 1, or validation
+def is_weight(text: str, # a number from 0 to 1, or validation
              ):
-    "Refuse what is no weight."
+    "Check a weight."
     if text == 'validation': return
     try: Range(0, 1)(float(text))
     except ValueError: raise ValueError('must be a number from 0 to 1, or validation') from None
 
 def _examples(ws, model, fields, pool):
-    "Readings of some fields of one label, and what each of their cells should show."
-    readings = [load_reading(Path(ws)/'cams'/model/f'{k}.npz') for k in fields.id]
-    labels = [label_matrix(pd.Series([text])) for text in fields.labels]
-    return readings, [np.repeat(row, len(r['cells']), 0) for r, row in zip(readings, labels)]
+    "Readings of some fields with one label, and the targets of their cells."
+    readings = [load_reading(Path(ws)/'cams'/model/f'{key}.npz') for key in fields.id]
+    labels = label_matrix(fields.labels)
+    return readings, [np.repeat(row[None], len(reading['cells']), 0) for row, reading in zip(labels, readings)]
 
 def _best_weight(readings, targets, steps, pool, scaler):
-    "The weight of way A of the highest mAP."
-    if not readings: raise UserError('There is no field of one label outside the training; give a weight, such as 0.5.')
-    a, b = (np.concatenate([map_cells(r, steps, m, pool, scaler) for r in readings]) for m in ('sigmoid', 'booster'))
+    "The weight of mapping A with the highest mAP."
+    if not readings: raise UserError('There is no field with one label outside the training; give a weight, such as 0.5.')
+    a = np.concatenate([map_cells(reading, steps, 'sigmoid', pool, scaler) for reading in readings])
+    b = np.concatenate([map_cells(reading, steps, 'booster', pool, scaler) for reading in readings])
     weights = np.linspace(0, 1, 11)
     scores = [mean_ap(np.concatenate(targets), combine(a, b, w)) for w in weights]
     return float(weights[np.argmax(scores)].round(1))
@@ -373,40 +392,52 @@ def _best_weight(readings, targets, steps, pool, scaler):
 # %% ../nbs/08a_cam_readout.ipynb #db87c27f
 @dataclass(kw_only=True)
 class ReadoutSettings:
-    "How class maps are read out and calibrated."
-    scales: Annotated[str, Several(float, Range(.1, 8), once=True, some=True)]='1,1.3,1.6' # read-out: sizes of the views, of the field's
-    flips: bool=True # read-out: mirrored views as well?
+    "Settings of the read-out of class maps and of its calibration."
+    scales: Annotated[str, Several(float, Range(.1, 8), once=True, some=True)]='1,1.3,1.6' # read-out: sizes of the views
+    flips: bool=True # read-out: mirrored views as well
     activation: Literal['swish', 'relu', 'raw']='swish' # read-out: swish, relu or raw
-    pool: Literal['sum', 'mean']='sum' # read-out: value of a cell: sum (grows with its size) or mean
-    booster: Literal['exact', 'histogram']='exact' # calibration, way B: gradient boosting, exact or histogram (for very many cells)
-    scaler: Literal['standard', 'robust']='standard' # calibration, way A: standard or robust
-    cam_weight: Annotated[str, is_weight]='.5' # calibration: weight of way A in the mean of both; or validation
+    pool: Literal['sum', 'mean']='sum' # read-out: sum (as published) or mean over the pixels of a cell
+    booster: Literal['exact', 'histogram']='exact' # calibration, mapping B: exact or histogram (for millions of cells)
+    scaler: Literal['standard', 'robust']='standard' # calibration, mapping A: standard or robust
+    cam_weight: Annotated[str, is_weight]='.5' # calibration: weight of mapping A, or validation (highest mAP)
 
+# %% ../nbs/08a_cam_readout.ipynb #1bca7038
 def calibrate(ws: str|Path, # workspace with fields.csv and masks
-              folder: str|Path, # of the model
-              settings: ReadoutSettings=ReadoutSettings(), # of the read-out
-              device: str='auto', # auto (the fastest there is), cpu, cuda or mps
-             ) -> dict: # what is kept with the model
-    "Fit what the values of cells mean, on fields of one label that the network was trained on."
-    folder, s, fields = Path(folder), settings, read_fields(ws)
-    fields = fields[[cell_labels(f)['labels'] != '' for f in fields.to_dict('records')]]
+              folder: str|Path, # folder of the model
+              settings: ReadoutSettings=ReadoutSettings(), # settings of the read-out
+              device: str='auto', # device: auto (the fastest available), cpu, cuda or mps
+             ) -> dict: # content of calibration.json
+    "Calibrate the read-out of a model, on fields with one label that the network was trained on."
+    s = settings
+    folder = Path(folder)
+    fields = _single_label_fields(ws)
     read = read_cam(ws, folder, s.scales, s.flips, s.activation, device, only=set(fields.id))
     fields = fields[fields.id.isin(read.results)]
     trained_on = fields.id.isin(read_table(folder/'trained_on.csv', columns=('id',)).id)
     readings, targets = _examples(ws, folder.name, fields[trained_on], s.pool)
-    if not readings: raise UserError(f'{ws}: has no field of one label that {folder.name} was trained on; index more such fields.')
-    steps = fit_booster(np.concatenate([raw_values(r, s.pool) for r in readings]), np.concatenate(targets), s.booster)
-    weight = float(s.cam_weight) if s.cam_weight != 'validation' else None
-    if weight is None: weight = _best_weight(*_examples(ws, folder.name, fields[~trained_on], s.pool), steps, s.pool, s.scaler)
-    card = dict(version=1, model=content(folder/'model.json'), scales=s.scales, flips=s.flips, activation=s.activation, pool=s.pool,
-                booster=s.booster, scaler=s.scaler, weight=weight, fields=len(readings))
-    card |= dict(edges=steps.edges.tolist(), values=steps.values.tolist())
+    if not readings:
+        raise UserError(f'{ws}: has no field with one label that {folder.name} was trained on; index more such fields.')
+    raw = np.concatenate([raw_values(reading, s.pool) for reading in readings])
+    steps = fit_booster(raw, np.concatenate(targets), s.booster)
+    if s.cam_weight == 'validation':
+        others = _examples(ws, folder.name, fields[~trained_on], s.pool)
+        weight = _best_weight(*others, steps, s.pool, s.scaler)
+    else: weight = float(s.cam_weight)
+    card = dict(version=1, model=content(folder/'model.json'), scales=s.scales, flips=s.flips, activation=s.activation,
+                pool=s.pool, booster=s.booster, scaler=s.scaler, weight=weight, fields=len(readings),
+                edges=steps.edges.tolist(), values=steps.values.tolist())
     write_text(folder/'calibration.json', json.dumps(card) + '\n')
     return card
 
-def load_calibration(folder: str|Path, # of a model
-                    ) -> tuple: # how the maps are read out, steps of way B
-    "The calibration that is kept with a model."
+def _single_label_fields(ws):
+    "The fields of a workspace whose cells have their one label."
+    fields = read_fields(ws)
+    return fields[[cell_labels(field)['labels'] != '' for field in fields.to_dict('records')]]
+
+# %% ../nbs/08a_cam_readout.ipynb #c5b32272
+def load_calibration(folder: str|Path, # folder of a model
+                    ) -> tuple: # settings of the read-out, mapping B
+    "Load the calibration of a model."
     path = Path(folder)/'calibration.json'
     if not path.exists():
         raise UserError(f'{folder}: is not calibrated; train it with `hpa_cellcls train-cam` on fields of which some have one label.')
@@ -421,19 +452,20 @@ def load_calibration(folder: str|Path, # of a model
 # %% ../nbs/08a_cam_readout.ipynb #9a532442
 @dataclass(kw_only=True)
 class CalibratedCamSettings(CamSettings, ReadoutSettings):
-    "What the training with class activation maps can be told, read-out included."
+    "Settings of the training with class activation maps and of the read-out."
 
 class CalibratedCamTask(CamTask):
     "Training with class activation maps, calibration included."
     Settings = CalibratedCamSettings
     files = ('calibration.json',)
     def finish(self,
-               folder: Path, # of the model
-               running: Running, # device and processes
-              ) -> str: # a warning; empty if the model is calibrated
+               folder: Path, # folder of the model
+               running: Running, # how the training is run
+              ) -> str: # warning; empty if the model is calibrated
         "Calibrate the model."
         with_masks(self.ws, running.n_jobs)
-        settings = ReadoutSettings(**{k: getattr(self.settings, k) for k in ReadoutSettings.__dataclass_fields__})
+        names = [field.name for field in dataclass_fields(ReadoutSettings)]
+        settings = ReadoutSettings(**{name: getattr(self.settings, name) for name in names})
         try: calibrate(self.ws, folder, settings, running.device)
         except UserError as e: return f'WARNING: the model is not calibrated, since {e}'
         return ''
@@ -451,39 +483,43 @@ def train_cam(ws: str, # workspace with fields.csv
 @command
 def predict_maps(ws: str, # workspace with fields.csv and masks
                  model: str='cam', # name of a model in the workspace, or its folder
-                 name: Name='', # of the predictions: WS/predictions/NAME.parquet (that of the model)
-                 mapping: Literal['both', 'sigmoid', 'booster', 'pooled']='both', # both, sigmoid (A), booster (B), pooled (logits)
-                 device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
-                ) -> Outcome: # cells of each field
-    "Probabilities of every cell from a model with class maps."
+                 name: Name='', # name of the predictions: WS/predictions/NAME.parquet (that of the model)
+                 mapping: Literal['both', 'sigmoid', 'booster', 'pooled']='both', # both, sigmoid (A), booster (B), pooled (mean logits)
+                 device: Device='auto', # device: auto (the fastest available), cpu, cuda or mps
+                ) -> Outcome: # number of cells of each field
+    "Predict the cells of all fields with class maps, into WS/predictions."
     folder = find_model(ws, model)
     card, steps = load_calibration(folder)
-    name, about = name or folder.name, card | dict(model=folder.name, mapping=mapping)
+    name = name or folder.name
+    about = card | dict(model=folder.name, mapping=mapping)
     path = Path(ws)/'predictions'/f'{name}.parquet'
     with Record(path.with_suffix(''), 'predict_maps', about, defaults_of(predict_maps), path).held() as record:
         out = read_cam(ws, folder, card['scales'], card['flips'], card['activation'], device)
         rows = []
         for field in out.results:
             reading = load_reading(Path(ws)/'cams'/folder.name/f'{field}.npz')
-            rows.append(_rows(field, reading, map_cells(reading, steps, mapping, card['pool'], card['scaler'], card['weight'])))
-        if not rows: raise UserError(f'{ws}: no field could be read; ' + next(iter(out.failed.values()), ('there are none', ''))[0])
+            probabilities = map_cells(reading, steps, mapping, card['pool'], card['scaler'], card['weight'])
+            rows.append(_rows(field, reading, probabilities))
+        if not rows:
+            why = next(iter(out.failed.values()), ('there are none', ''))[0]
+            raise UserError(f'{ws}: no field could be read; {why}')
         table = pd.concat(rows, ignore_index=True)
         write_predictions(path, table, about)
         record.add('predictions', dict(cells=len(table)), fingerprint([path], record.folder))
     return Outcome('predict', out.results, out.failed, out.skipped, f'{len(table)} cells in {path}.')
 
 def _rows(field, reading, probabilities):
-    "The rows of a field in the table of predictions."
+    "The rows of one field in the table of predictions."
     table = pd.DataFrame(reading['cells'], columns=list(_about_cells)).astype(dict(at_border=bool, small=bool))
     table = table.assign(id=field, height=int(reading['shape'][0]), width=int(reading['shape'][1]))
     probabilities = pd.DataFrame(probabilities.astype(np.float32), columns=list(probability_columns))
     return pd.concat([table, probabilities], axis=1)[list(prediction_columns)]
 
 # %% ../nbs/08a_cam_readout.ipynb #c765f10d
-def add_fields(table: pd.DataFrame, # of predictions, a row for each cell
-               fields: pd.DataFrame, # id, p0 to p18 of whole fields
-               weight: float=.4, # of the fields
-              ) -> pd.DataFrame: # of predictions
+def add_fields(table: pd.DataFrame, # predictions of cells, a row for each
+               fields: pd.DataFrame, # predictions of whole fields: id, p0 to p18
+               weight: float=.4, # weight of the fields
+              ) -> pd.DataFrame: # predictions of cells
     "Mix the probabilities of whole fields into those of their cells."
     lost = sorted({*table.id} - {*fields.id})
     if lost: raise UserError(f'{lost[0]}: has no prediction as a whole field; predict all fields with the field models.')

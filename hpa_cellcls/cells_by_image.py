@@ -28,7 +28,7 @@ from .submission import prediction_columns, probability_columns, write_predictio
 def small_mask(cells: np.ndarray, # label image
                size: int, # side of the result in pixels
               ) -> np.ndarray: # size x size
-    "A label image in the size of its field's network input."
+    "Resize a label image to the size of the network's input."
     h, w = cells.shape
     scale = size/max(h, w)
     if scale != 1:
@@ -36,24 +36,24 @@ def small_mask(cells: np.ndarray, # label image
         cells = cv2.resize(cells, shape, interpolation=cv2.INTER_NEAREST_EXACT)
     return pad_square(cells, size)
 
-def only_cell(x: torch.Tensor, # planes x height x width
+def only_cell(x: torch.Tensor, # field: input channels x height x width
               mask: torch.Tensor, # height x width, numbers of cells
-              numbers: list, # the cells wanted
-              keep: str='neighbours', # what stays: neighbours (all but other cells), masked (the cell alone)
-             ) -> torch.Tensor: # cells x planes x height x width
-    "The field once for each cell, without the other cells."
+              numbers: list, # numbers of the cells to show
+              keep: str='neighbours', # what stays: neighbours (cell and background) or masked (cell alone)
+             ) -> torch.Tensor: # cells x input channels x height x width
+    "The field once for each cell, with all other cells set to zero."
     own = mask == torch.as_tensor(numbers, dtype=mask.dtype, device=mask.device).view(-1, 1, 1)
     if keep == 'neighbours': own = own | (mask == 0)
     return x*own[:, None]
 
 # %% ../nbs/07a_cells_by_image.ipynb #959354a2
-def field_views(m: Member, # whose planes and size
-                image: dict, # channel -> pixels, 8-bit
-                cells: np.ndarray, # label image
-                views: list, # from `parse_views`
-                device: torch.device='cpu', # to compute on
-               ): # (planes, numbers of cells), a pair for each view
-    "A field and its masks in every view."
+def field_views(m: Member, # network, with its input channels and size
+                image: dict, # channel -> height x width, 8-bit
+                cells: np.ndarray, # label image of the cells
+                views: list, # TTA views, from `parse_views`
+                device: torch.device='cpu', # device of the network
+               ): # iterator over pairs, one for each view: field in [0, 1], numbers of cells
+    "A field and its cells in every view."
     x = torch.from_numpy(as_planes(image, m.planes, m.size)).to(device)[None].float()/255
     mask = torch.from_numpy(small_mask(cells, m.size).astype(np.float32)).to(device)[None, None]
     for view in views:
@@ -63,22 +63,23 @@ def field_views(m: Member, # whose planes and size
         yield seen[0], numbers[0, 0]
 
 @torch.inference_mode()
-def whole_probabilities(m: Member, # a network and its normalisation
-                        x: torch.Tensor, # planes of a field, in [0, 1]
-                        mask: torch.Tensor, # numbers of cells
-                        numbers: list, # the cells wanted
+def whole_probabilities(m: Member, # network, with its normalisation
+                        x: torch.Tensor, # field in [0, 1]: input channels x height x width
+                        mask: torch.Tensor, # height x width, numbers of cells
+                        numbers: list, # numbers of the cells to predict
                         keep: str='neighbours', # what stays: neighbours or masked
                         batch: int=16, # batch size
                        ) -> torch.Tensor: # cells x classes
-    "A forward pass of the whole field for every cell."
+    "Probabilities of cells, from one forward pass of the whole field for each."
     parts = [numbers[i:i + batch] for i in range(0, len(numbers), batch)]
-    return torch.cat([m.network(m.prepare(only_cell(x, mask, part, keep))).float().sigmoid() for part in parts])
+    def predict(part): return m.network(m.prepare(only_cell(x, mask, part, keep))).float().sigmoid()
+    return torch.cat([predict(part) for part in parts])
 
 # %% ../nbs/07a_cells_by_image.ipynb #bb3bb234
 @torch.inference_mode()
 def reach(network: Network, # in eval mode
-          size: int=512, # side of the field to try on, in pixels
-         ) -> tuple: # stride of its map in pixels; radius of the receptive field in positions, `None` if it is everything
+          size: int=512, # side of the test field in pixels
+         ) -> tuple: # stride of the map in pixels; radius of the receptive field in positions, `None` if unlimited
     "Measure the receptive field of a network."
     if network.config['head'] == 'stages': return None, None
     generator = torch.Generator().manual_seed(0)
@@ -88,18 +89,19 @@ def reach(network: Network, # in eval mode
     changed[..., size//2, size//2] += 10
     difference = (network.features(changed) - network.features(x)).abs().amax((0, 1))
     stride = size//difference.shape[0]
-    felt = difference > 1e-5*difference.max()
-    if size % felt.shape[0] or felt.all() or not felt.any(): return stride, None
-    return stride, int((felt.nonzero() - size//2//stride).abs().max())
+    differs = difference > 1e-5*difference.max()
+    if size % differs.shape[0] or differs.all() or not differs.any(): return stride, None
+    return stride, int((differs.nonzero() - size//2//stride).abs().max())
 
 # %% ../nbs/07a_cells_by_image.ipynb #3db204dd
-def windows(mask: torch.Tensor, # numbers of cells
-            numbers: list, # the cells wanted
-            stride: int, # of the network's map, in pixels
-            margin: int, # positions around the box of a cell
-           ) -> list: # top, left, bottom, right by cell, in positions
-    "The part of the map that a cell can change, and what the network has to see for that."
-    n, boxes = mask.shape[-1]//stride, []
+def windows(mask: torch.Tensor, # height x width, numbers of cells
+            numbers: list, # numbers of the cells to predict
+            stride: int, # stride of the network's map in pixels
+            margin: int, # margin around the box of a cell, in positions of the map
+           ) -> list: # top, left, bottom, right of the window of each cell, in positions
+    "The context window of each cell."
+    n = mask.shape[-1]//stride
+    boxes = []
     for number in numbers:
         pixels = (mask == number).nonzero()
         if not len(pixels):
@@ -111,41 +113,46 @@ def windows(mask: torch.Tensor, # numbers of cells
     return boxes
 
 def _patched(empty, part, box, margin):
-    "The map of the empty field with that of a window in its place, but for the window's outer half."
+    "The map of the empty field, with that of a window in its place but for the outer half of the margin."
     top, left, bottom, right = box
-    n, cut = empty.shape[-1], margin//2
-    a = cut if top > 0 else 0
-    b = cut if left > 0 else 0
-    c = cut if bottom < n else 0
-    d = cut if right < n else 0
+    n = empty.shape[-1]
+    rows = _inner(top, bottom, n, margin//2)
+    columns = _inner(left, right, n, margin//2)
     out = empty.clone()
-    out[:, top + a:bottom - c, left + b:right - d] = part[:, a:part.shape[1] - c, b:part.shape[2] - d]
+    out[:, rows, columns] = part[:, rows.start - top:rows.stop - top, columns.start - left:columns.stop - left]
     return out
 
+def _inner(first, last, n, cut):
+    "The range of positions without `cut` at each end, unless that end is the border of the field."
+    start = first + cut if first > 0 else first
+    stop = last - cut if last < n else last
+    return slice(start, max(start, stop))
+
 def _logits(network, maps):
-    "Logits from last maps."
+    "The logits of the head for the last maps of the body."
     if network.config['head'] == 'timm': x = network.body.forward_head(maps, pre_logits=True)
     else: x = torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], 1)
     return network.head(x)
 
 # %% ../nbs/07a_cells_by_image.ipynb #3dcc30fe
 @torch.inference_mode()
-def window_probabilities(m: Member, # a network whose receptive field is limited
-                         x: torch.Tensor, # planes of a field, in [0, 1]
-                         mask: torch.Tensor, # numbers of cells
-                         numbers: list, # the cells wanted
+def window_probabilities(m: Member, # network with a limited receptive field
+                         x: torch.Tensor, # field in [0, 1]: input channels x height x width
+                         mask: torch.Tensor, # height x width, numbers of cells
+                         numbers: list, # numbers of the cells to predict
                          keep: str='neighbours', # what stays: neighbours or masked
                          batch: int=16, # batch size
-                         stride: int=32, # of the network's map, in pixels
-                         margin: int=2, # positions around the box of a cell
+                         stride: int=32, # stride of the network's map in pixels
+                         margin: int=2, # margin around the box of a cell, in positions of the map
                         ) -> torch.Tensor: # cells x classes
-    "As `whole_probabilities`, from a context window around every cell and one pass of the empty field."
+    "Probabilities of cells, from one pass of the empty field and a context window around each cell."
     boxes = windows(mask, numbers, stride, margin)
     out = torch.zeros(len(numbers), len(classes), device=x.device)
     shapes = [(b[2] - b[0], b[3] - b[1]) for b in boxes]
     empty = m.network.features(m.prepare(only_cell(x, mask, [-1], keep)))[0].float()
     def window(k):
-        rows, columns = (slice(stride*boxes[k][i], stride*boxes[k][i + 2]) for i in (0, 1))
+        top, left, bottom, right = [stride*position for position in boxes[k]]
+        rows, columns = slice(top, bottom), slice(left, right)
         return only_cell(x[:, rows, columns], mask[rows, columns], [numbers[k]], keep)
     for shape in {*shapes}:
         same = [k for k, s in enumerate(shapes) if s == shape]
@@ -157,15 +164,15 @@ def window_probabilities(m: Member, # a network whose receptive field is limited
 
 # %% ../nbs/07a_cells_by_image.ipynb #0a7286c5
 @torch.inference_mode()
-def crop_probabilities(m: Member, # a network and its normalisation
-                       image: dict, # channel -> pixels, 8-bit
-                       cells: np.ndarray, # label image
-                       rows: pd.DataFrame, # from `measure_cells`
-                       views: list, # from `parse_views`
+def crop_probabilities(m: Member, # network, with its normalisation
+                       image: dict, # channel -> height x width, 8-bit
+                       cells: np.ndarray, # label image of the cells
+                       rows: pd.DataFrame, # cells, from `measure_cells`
+                       views: list, # TTA views, from `parse_views`
                        batch: int=16, # batch size
-                       device: torch.device='cpu', # to compute on
+                       device: torch.device='cpu', # device of the network
                       ) -> torch.Tensor: # cells x classes
-    "Predict masked crops with a network for fields, in the mean over views."
+    "Probabilities of cells, from masked crops, in the mean over views."
     channels = [c for c in all_channels if c in image]
     crops = []
     for row in rows.to_dict('records'):
@@ -180,7 +187,8 @@ def crop_probabilities(m: Member, # a network and its normalisation
 # %% ../nbs/07a_cells_by_image.ipynb #4ff2f2fa
 def _read_out(m, image, cells, rows, how, batch, device):
     "Probabilities of the cells of a field by one network."
-    views, numbers = parse_views(how['views']), rows['number'].tolist()
+    views = parse_views(how['views'])
+    numbers = rows['number'].tolist()
     if how['way'] == 'crop': return crop_probabilities(m, image, cells, rows, views, batch, device)
     seen = field_views(m, image, cells, views, device)
     if how['local'][m.name]:
@@ -192,11 +200,11 @@ def _read_out_all(image, masks, cells, rows, members, how, batch, device):
     "Probabilities of the cells of a field, in the weighted mean over networks."
     shape = next(iter(image.values())).shape
     if cells.shape != shape: raise UserError(f'{masks}: its masks have the shape {cells.shape}, the field {shape}; segment it again.')
-    with computing(device):
-        return sum(m.share*_read_out(m, image, cells, rows, how, batch, device).cpu().numpy() for m in members).clip(0, 1)
+    with computing(device): parts = [m.share*_read_out(m, image, cells, rows, how, batch, device).cpu().numpy() for m in members]
+    return sum(parts).clip(0, 1)
 
 def _cells_of(field, masks, of_field, *readout):
-    "The rows of a field's cells, with the probabilities of the field or those that are read out of it."
+    "The rows of a field's cells, with the probabilities of the field (if given) or of each cell."
     if not masks.exists(): raise UserError(f'{masks}: is not there; run `hpa_cellcls segment` first.')
     nuclei, cells = read_masks(masks)
     rows = measure_cells(nuclei, cells).assign(id=field['id'], height=cells.shape[0], width=cells.shape[1])
@@ -207,55 +215,65 @@ def _cells_of(field, masks, of_field, *readout):
 
 # %% ../nbs/07a_cells_by_image.ipynb #85a44d38
 def _local(members, windows):
-    "For every network the stride of its map when windows are used, else 0."
+    "For each network the stride of its map if context windows are used, else 0."
     if windows not in ('auto', 'always', 'never'): raise UserError(f'--windows {windows}: is unknown; there are auto, always, never.')
     out = {}
     for m in members:
-        stride, radius = reach(m.network, max(256, m.size)) if windows != 'never' else (None, None)
+        out[m.name] = 0
+        if windows == 'never': continue
+        stride, radius = reach(m.network, max(256, m.size))
         if windows == 'always' and not stride:
-            raise UserError(f'{m.name}: has a head of several maps, for which there are no windows; take --windows auto.')
-        fits = stride and m.size % stride == 0 and (radius is not None or windows == 'always')
-        out[m.name] = stride if fits else 0
+            raise UserError(f'{m.name}: has a head of several maps, for which there are no windows; use --windows auto.')
+        allowed = radius is not None or windows == 'always'
+        if stride and allowed and m.size % stride == 0: out[m.name] = stride
     return out
 
 def _scales_fit(members, how):
-    "Views of other sizes fit windows too, since all are multiples of 32; other strides do not."
+    "Use no windows for networks whose stride does not divide 32, since the sizes of views are multiples of 32."
     odd = [m.name for m in members if how['local'][m.name] and 32 % how['local'][m.name]]
     return how | dict(local=how['local'] | {k: 0 for k in odd})
 
 # %% ../nbs/07a_cells_by_image.ipynb #6e129152
 @command
 def predict_cells_by_image(ws: str, # workspace with fields.csv and masks
-                           models: Models, # names of models of whole fields, or of folds NAME_0, NAME_1, ..., separated by commas
-                           name: Name='', # of the predictions: WS/predictions/NAME.parquet (the names of the models)
-                           way: Literal['field', 'crop', 'image']='field', # read-out: field, crop, or image (all cells alike)
-                           keep: Literal['neighbours', 'masked']='neighbours', # field: with the background, or masked
+                           models: Models, # models of whole fields, or of folds NAME_0, NAME_1, ..., separated by commas
+                           name: Name='', # name of the predictions: WS/predictions/NAME.parquet (the names of the models)
+                           way: Literal['field', 'crop', 'image']='field', # read-out: field (other cells removed), crop or image
+                           keep: Literal['neighbours', 'masked']='neighbours', # read-out field: cell and background, or cell alone
                            views: Views='identity,horizontal,vertical,0.8,1.2', # TTA views
-                           weights: Weights='', # of the names: equal if empty, found (on validation fields), or numbers
-                           windows: Literal['auto', 'always', 'never']='auto', # field: context windows around cells
-                           margin: Whole=2, # of windows, in positions of 32 pixels
+                           weights: Weights='', # weights of the models: empty (equal), found (fitted on validation fields), or numbers
+                           windows: Literal['auto', 'always', 'never']='auto', # context windows (auto: for limited receptive fields)
+                           margin: Whole=2, # margin of the windows, in positions of 32 pixels
                            trained_in: str='', # workspace with the models (WS)
                            batch: Count=16, # batch size
-                           device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
+                           device: Device='auto', # device: auto (the fastest available), cpu, cuda or mps
                            threads: Count=1, # CPU threads
                            progress: bool=True, # show a progress bar?
                           ) -> Outcome: # its note says where the table is
     "Predict single cells with networks for whole fields, into WS/predictions."
-    name, device = name or models.replace(',', '+'), compute_device(device)
+    name = name or models.replace(',', '+')
+    device = compute_device(device)
     members = load_members(trained_in or ws, models, weights, device)
     how = dict(way=way, keep=keep, views=views, margin=margin, models=made_of(members))
     with using_threads(threads):
         of_fields = ({}, {})
-        if way == 'image': of_fields = field_results(field_parts(ws, members, name, views, batch=batch, device=device, progress=progress))
+        if way == 'image':
+            parts = field_parts(ws, members, name, views, batch=batch, device=device, progress=progress)
+            of_fields = field_results(parts)
         if way == 'field': how = _scales_fit(members, how | dict(local=_local(members, windows)))
         return _predict(Path(ws), name, members, how, of_fields, batch, device, progress)
 
 # %% ../nbs/07a_cells_by_image.ipynb #f83d016e
 def _predict(ws, name, members, how, of_fields, batch, device, progress):
     "Predict all fields, in parts of eight, and write the table."
-    fields, masks, path = read_fields(ws).to_dict('records'), ws/'masks', ws/'predictions'/f'{name}.parquet'
+    fields = read_fields(ws).to_dict('records')
+    path = ws/'predictions'/f'{name}.parquet'
     probabilities, wrong = of_fields
-    def mask_of(field): return masks/f'{field["id"]}.tif'
+    def mask_of(field): return ws/'masks'/f'{field["id"]}.tif'
+    def inputs(part):
+        files = []
+        for field in part: files += [*field_files(field), mask_of(field)]
+        return files
     def predict_part(part):
         done, failed = [], {}
         for field in part:
@@ -266,7 +284,7 @@ def _predict(ws, name, members, how, of_fields, batch, device, progress):
         return dict(cells=done, failed=failed)
     parts = {f'part-{i//8:05d}': fields[i:i + 8] for i in range(0, len(fields), 8)}
     out = run_stage(predict_part, parts, path.with_suffix(''), 'predict_cells_by_image', how, defaults_of(predict_cells_by_image),
-                    output=path, inputs=lambda part: [p for f in part for p in (*field_files(f), mask_of(f))], n_jobs=1, progress=progress)
+                    output=path, inputs=inputs, n_jobs=1, progress=progress)
     cells, failed = [], {}
     for part in out.results.values():
         cells += part['cells']

@@ -21,21 +21,25 @@ from .store import CellStore, write_manifest, write_shard
 
 # %% ../nbs/02b_field_store.ipynb #5643e74e
 def parse_planes(text: str, # as in `red,green,blue` or `red+yellow,green+yellow,blue`
-                ) -> tuple: # names of planes
+                ) -> tuple: # names of input channels
     "The input channels of a network, from text."
-    planes = tuple('+'.join(c.strip().lower() for c in p.split('+')) for p in text.split(','))
+    planes = tuple(_clean_plane(plane) for plane in text.split(','))
     for channel in '+'.join(planes).split('+'):
-        if channel in all_channels: continue
-        raise UserError(f'--channels {text}: {channel!r} is no channel; there are {", ".join(all_channels)}.')
+        if channel not in all_channels:
+            raise UserError(f'--channels {text}: {channel!r} is no channel; there are {", ".join(all_channels)}.')
     first = plane_channels(planes)
     twice = [c for c in first if first.count(c) > 1]
     if twice:
-        raise UserError(f'--channels {text}: {twice[0]} begins two planes; begin each with another channel, by which the network knows it.')
+        raise UserError(f'--channels {text}: {twice[0]} begins two input channels; begin each with another channel, which names it.')
     return planes
 
-def plane_channels(planes: tuple, # names of planes
+def _clean_plane(plane):
+    "One input channel in lower case and without spaces."
+    return '+'.join(channel.strip().lower() for channel in plane.split('+'))
+
+def plane_channels(planes: tuple, # names of input channels, as in `red+yellow`
                   ) -> tuple: # names of channels
-    "The channel by which a network knows each plane: its first."
+    "The first channel in each input channel, by which the network names it."
     return tuple(p.split('+')[0] for p in planes)
 
 Planes = Annotated[str, parse_planes]
@@ -43,12 +47,15 @@ FieldSize = Annotated[int, Range(32, 4096)]
 
 # %% ../nbs/02b_field_store.ipynb #3116d7f3
 def as_planes(image: dict, # channel -> height x width, 8-bit
-              planes: tuple, # names of planes
+              planes: tuple, # names of input channels
               size: int, # side of the result in pixels
-             ) -> np.ndarray: # planes x size x size, 8-bit
-    "A field as a network takes it."
+             ) -> np.ndarray: # input channels x size x size, 8-bit
+    "The input of a network, from the channels of a field."
     small = {c: pad_square(resize_channel(x, size), size) for c, x in image.items()}
-    return np.stack([_mean([small[c] for c in p.split('+') if c in small], size) for p in planes])
+    def plane(name):
+        parts = [small[channel] for channel in name.split('+') if channel in small]
+        return _mean(parts, size)
+    return np.stack([plane(name) for name in planes])
 
 def pad_square(pixels: np.ndarray, # height x width, at most `size` each
                size: int, # side of the result in pixels
@@ -60,23 +67,24 @@ def pad_square(pixels: np.ndarray, # height x width, at most `size` each
 
 def _mean(parts, size):
     "The mean of some channels; black if there is none."
-    if len(parts) < 2: return parts[0] if parts else np.zeros((size, size), np.uint8)
+    if not parts: return np.zeros((size, size), np.uint8)
+    if len(parts) == 1: return parts[0]
     return np.rint(np.mean(parts, 0, dtype=np.float32)).astype(np.uint8)
 
 def read_planes(field: dict, # row of the table of fields
-                planes: tuple, # names of planes
+                planes: tuple, # names of input channels
                 size: int, # side of the result in pixels
-               ) -> np.ndarray: # planes x size x size, 8-bit
-    "Read a field as a network takes it."
+               ) -> np.ndarray: # input channels x size x size, 8-bit
+    "Read a field from its files, as the input of a network."
     wanted = '+'.join(planes).split('+')
     return as_planes(read_field(field, [c for c in all_channels if c in wanted]), planes, size)
 
 # %% ../nbs/02b_field_store.ipynb #40d8c2f9
-def sample_fields(fields: pd.DataFrame, # with id and labels
-                  fraction: float=1., # of the fields of each class
-                  seed: int=0, # another seed, another sample
-                 ) -> pd.DataFrame: # some of the rows
-    "A sample in which every class has its share."
+def sample_fields(fields: pd.DataFrame, # table of fields, with id and labels
+                  fraction: float=1., # fraction of the fields of each class
+                  seed: int=0, # random seed
+                 ) -> pd.DataFrame: # the rows that are drawn
+    "Draw a sample in which every class keeps its share."
     if not 0 < fraction <= 1: raise UserError(f'--fraction {fraction:g}: is not between 0 and 1.')
     if fraction == 1: return fields
     labels = label_matrix(fields.labels)
@@ -93,16 +101,17 @@ def sample_fields(fields: pd.DataFrame, # with id and labels
 def store_folder(ws: str|Path, # workspace
                  size: int, # side of the fields in pixels
                  channels: str, # input channels, as text
-                 fraction: float=1., # of the fields
+                 fraction: float=1., # fraction of the fields, as a sample
                 ) -> Path: # WS/fields/SIZE_CHANNELS
-    "Where the fields are stored."
+    "The folder that the fields are stored in."
     name = '_'.join([str(size), *parse_planes(channels)])
     return Path(ws)/'fields'/(name if fraction == 1 else f'{name}_{fraction:g}')
 
 def _store_part(item):
-    "One shard: some fields."
+    "Read some fields and write them into one shard."
     fields, path, settings = item
-    rows, pictures, failed = [], [], {}
+    rows, pictures = [], []
+    failed = {}
     for field in fields:
         try: pictures.append(read_planes(field, settings['planes'], settings['side']))
         except UserError as e: failed[field['id']] = str(e)
@@ -110,33 +119,41 @@ def _store_part(item):
     files = [write_shard(path, pd.DataFrame(rows), pictures, settings)] if rows else []
     return dict(fields=len(rows), failed=failed, files=files)
 
+def _files_of(item):
+    "The files that the fields of one shard are read from."
+    files = []
+    for field in item[0]: files += field_files(field)
+    return files
+
+# %% ../nbs/02b_field_store.ipynb #036e7730
 def store_fields(ws: str|Path, # workspace with fields.csv
                  size: int=512, # side of the fields in pixels
-                 channels: str='red,green,blue', # input channels
-                 fraction: float=1., # of the fields, as a sample
+                 channels: str='red,green,blue', # input channels, as for `parse_planes`
+                 fraction: float=1., # fraction of the fields, as a sample
                  n_jobs: int=None, # processes (all cores)
                  progress: bool=True, # show a progress bar?
                 ) -> Outcome: # fields of each shard, and those that failed
-    "Shrink the fields of a workspace into a store; those that are there stay."
-    planes, dest = parse_planes(channels), store_folder(ws, size, channels, fraction)
+    "Shrink the fields of a workspace into a store; fields that are stored already are not read again."
+    planes = parse_planes(channels)
+    dest = store_folder(ws, size, channels, fraction)
     rows = sample_fields(read_fields(ws), fraction).to_dict('records')
     settings = dict(side=size, only=list(plane_channels(planes)), planes=list(planes))
     parts = {f'part-{i//64:05d}': rows[i:i + 64] for i in range(0, len(rows), 64)}
     items = {name: (part, dest/f'{name}.arrow', settings) for name, part in parts.items()}
-    out = run_stage(_store_part, items, dest, 'fields', settings, n_jobs=n_jobs, progress=progress,
-                    inputs=lambda item: [path for field in item[0] for path in field_files(field)])
-    for r in out.results.values(): out.failed |= {k: (v, '') for k, v in r['failed'].items()}
-    paths = [items[k][1] for k, r in out.results.items() if r['fields']]
+    out = run_stage(_store_part, items, dest, 'fields', settings, inputs=_files_of, n_jobs=n_jobs, progress=progress)
+    for result in out.results.values(): out.failed |= {field: (error, '') for field, error in result['failed'].items()}
+    paths = [items[part][1] for part, result in out.results.items() if result['fields']]
     if not paths: raise UserError(f'{ws}: none of its {len(rows)} fields can be read; {next(iter(out.failed.values()))[0]}')
     write_manifest(dest, paths)
     return out
 
+# %% ../nbs/02b_field_store.ipynb #9cb65d93
 def open_fields(ws: str|Path, # workspace
                 size: int, # side of the fields in pixels
                 channels: str, # input channels, as text
-                fraction: float=1., # of the fields
-               ) -> CellStore: # of fields, with what fields.csv says of them now
-    "The stored fields."
+                fraction: float=1., # fraction of the fields, as a sample
+               ) -> CellStore: # of fields, with their labels, folds and weights in fields.csv
+    "Open the stored fields."
     store = CellStore(store_folder(ws, size, channels, fraction))
     known = read_fields(ws)[['id', 'labels', 'fold', 'group', 'weight']]
     store = store.select(store.table.id.isin(known.id).values)
@@ -145,27 +162,27 @@ def open_fields(ws: str|Path, # workspace
 
 # %% ../nbs/02b_field_store.ipynb #48c3d7fe
 def split_tiles(x: torch.Tensor, # fields x channels x height x width
-                pieces: int=2, # along each side
+                pieces: int=2, # tiles along each side
                ) -> torch.Tensor: # pieces² * fields x channels x height/pieces x width/pieces
     "Fields as tiles: the first tile of every field, then the second of every field, row by row."
-    n, c, h, w = x.shape
+    c, h, w = x.shape[1:]
     if h % pieces or w % pieces: raise UserError(f'{h} x {w}: cannot be cut into {pieces} x {pieces} equal tiles.')
-    x = x.reshape(n, c, pieces, h//pieces, pieces, w//pieces)
+    x = x.reshape(-1, c, pieces, h//pieces, pieces, w//pieces)
     return x.permute(2, 4, 0, 1, 3, 5).reshape(-1, c, h//pieces, w//pieces)
 
 def join_tiles(x: torch.Tensor, # as `split_tiles` gives them, or maps of them
-               pieces: int=2, # along each side
+               pieces: int=2, # tiles along each side
               ) -> torch.Tensor: # fields x channels x height x width
     "Tiles as fields again."
-    n, c, h, w = x.shape
-    x = x.reshape(pieces, pieces, n//pieces**2, c, h, w)
+    c, h, w = x.shape[1:]
+    x = x.reshape(pieces, pieces, -1, c, h, w)
     return x.permute(2, 3, 0, 4, 1, 5).reshape(-1, c, pieces*h, pieces*w)
 
 def pool_tiles(p: torch.Tensor, # pieces² * fields x classes, in the order of `split_tiles`
-               pieces: int=2, # along each side
-               pool: str='max', # max or mean
+               pieces: int=2, # tiles along each side
+               pool: str='max', # over the tiles: max or mean
               ) -> torch.Tensor: # fields x classes
-    "Predictions of fields from those of their tiles."
+    "Probabilities of fields, pooled from those of their tiles."
     if pool not in ('max', 'mean'): raise UserError(f'--join {pool}: is unknown; there are max and mean.')
     p = p.view(pieces**2, -1, p.shape[1])
     return p.amax(0) if pool == 'max' else p.mean(0)

@@ -44,14 +44,14 @@ from torch.amp import GradScaler
 # %% ../nbs/03f_fit.ipynb #85b37731
 def is_init(text: str, # as typed
            ):
-    "Refuse a name that is only spaces, or has some around it."
+    "Check initial weights: their name must not begin or end with a space."
     if text != text.strip(): raise ValueError("begins or ends with a space")
 
 Init = Annotated[str, is_init]
 
 @dataclass(kw_only=True)
 class Settings:
-    "What every training can be told. All of it is kept with the model."
+    "Settings that all trainings share; they are saved with the model."
     arch: Arch='small' # network: small, or the name of a timm network such as efficientnet_b0
     init: Init='' # initial weights: random (empty), imagenet, a file (.safetensors, .pth), a model of the workspace or its folder
     epochs: Count=16 # number of epochs
@@ -59,20 +59,21 @@ class Settings:
     schedule: Literal['one-cycle', 'head-first', 'multistep']='one-cycle' # learning-rate schedule: one-cycle, head-first, multistep
     batch: Count=64 # batch size
     fold: Folds='0' # validation folds, separated by commas; empty to train on all
-    scale: ShareBelowOne=.2 # augmentation: random scale, up to this share larger or smaller
-    angle: Annotated[float, Range(0, 180)]=180 # augmentation: random rotation, up to so many degrees
+    scale: ShareBelowOne=.2 # augmentation: random scale, up to this fraction larger or smaller
+    angle: Annotated[float, Range(0, 180)]=180 # augmentation: random rotation, up to this angle in degrees
     brightness: Amount=.3 # augmentation: brightness jitter, standard deviation for each channel
     wd: Amount=.1 # weight decay
     ema: ShareBelowOne=0 # decay of an exponential moving average of the weights, such as .999; 0 for none
     clip: Amount=0 # gradient clipping: maximum norm; 0 for none
-    accumulate: Count=1 # gradient accumulation: batches for one step
+    accumulate: Count=1 # gradient accumulation: batches per step
     select: Literal['mAP', 'loss', 'last']='mAP' # checkpoint selection: highest validation mAP, lowest validation loss, or the last
     patience: Whole=0 # early stopping: epochs without improvement; 0 for none
     seed: Whole=0 # random seed
 
+# %% ../nbs/03f_fit.ipynb #2c5d4b1e
 @dataclass(kw_only=True)
 class ClassifierSettings(Settings):
-    "What trainings of a `Network` can be told, on cells or on fields."
+    "Settings of the training of a `Network`, on cells or on fields."
     head: Literal['', 'stages', 'timm', 'concat']='' # pooling: stages (all depths), concat (average and maximum), timm (its own)
     dropout: ShareBelowOne=0 # dropout in the head
     loss: LossName='bce' # loss, with options as in focal:gamma=1
@@ -81,19 +82,19 @@ class ClassifierSettings(Settings):
 
 @dataclass(kw_only=True)
 class Running:
-    "How a training is run, whatever its result."
-    device: Device='auto' # auto (the fastest there is), cpu, cuda or mps
-    threads: Count=1 # CPU threads; more change results at rounding level, and slow down a busy machine
+    "How a training is run; these options do not belong to the model."
+    device: Device='auto' # device: auto (the fastest available), cpu, cuda or mps
+    threads: Count=1 # CPU threads; their number changes results at rounding level
     log: Log='' # logger: tensorboard or wandb
     stop_after: Duration='' # wall-clock limit, such as 11h; the same command resumes
-    n_jobs: Count=None # processes that prepare data (all cores)
+    n_jobs: Count=None # number of processes that prepare data (all cores)
 
 # %% ../nbs/03f_fit.ipynb #3f5d5838
 def phase(epochs: int, # of the phase
           lr: float, # maximum learning rate
           shape: str='constant', # constant or one-cycle
-          frozen: bool=False, # is only the head trained?
-         ) -> dict: # these values by name
+          frozen: bool=False, # True: train the head alone
+         ) -> dict: # epochs, lr, shape, frozen
     "One phase of a training."
     return dict(epochs=epochs, lr=lr, shape=shape, frozen=frozen)
 
@@ -102,83 +103,87 @@ _multistep_rates = [1, .5, .25, .1, 1/30]
 
 def phases(schedule: str, # one-cycle, head-first or multistep
            epochs: int, # of the whole training
-           lr: float, # maximum learning rate
-          ) -> list: # of phases
+           lr: float, # maximum learning rate of the first phase
+          ) -> list: # phases, as `phase` gives them
     "The phases of a schedule."
     if schedule == 'one-cycle': return [phase(epochs, lr, 'one-cycle')]
     if schedule == 'head-first':
         first = max(1, epochs//5)
-        return [phase(first, lr, 'one-cycle', True)] + [phase(epochs - first, lr/2, 'one-cycle')]*(epochs > first)
+        head = phase(first, lr, 'one-cycle', frozen=True)
+        return [head, phase(epochs - first, lr/2, 'one-cycle')] if epochs > first else [head]
     if schedule == 'multistep':
         ends = np.round(np.cumsum(_multistep_epochs)/sum(_multistep_epochs)*epochs).astype(int)
         return [phase(int(n), lr*rate) for n, rate in zip(np.diff(ends, prepend=0), _multistep_rates) if n]
     raise UserError(f'--schedule {schedule}: is unknown; there are one-cycle, head-first, multistep.')
 
 # %% ../nbs/03f_fit.ipynb #ad7ef5f9
-def split_train_valid(table: pd.DataFrame, # of a store, with fold and labels
+def split_train_valid(table: pd.DataFrame, # table of a store, with fold and labels
                       fold: str, # validation folds, such as `0` or `0,1`; empty to train on all
-                      weights: np.ndarray, # examples x classes; an example whose weights are all 0 is left out
-                     ) -> tuple: # training rows, validation rows
+                      weights: np.ndarray, # examples x classes; examples whose weights are all 0 are left out
+                     ) -> tuple: # row numbers for training, row numbers for validation
     "Rows to train on, and rows to validate on."
     held_out = table.fold.isin(_fold_numbers(fold)).values
     return np.flatnonzero(~held_out & (weights > 0).any(1)), np.flatnonzero(held_out & (table.labels != '').values)
 
-def _fold_numbers(fold): return [int(f) for f in str(fold).split(',') if f.strip()]
+def _fold_numbers(fold):
+    "The validation folds as numbers."
+    return [int(number) for number in str(fold).split(',') if number.strip()]
 
-def check_folds(table: pd.DataFrame, # of fields or cells, with fold
+def check_folds(table: pd.DataFrame, # fields or cells, with fold
                 fold: str, # validation folds, separated by commas
-                option: str='--fold', # that they were given by
+                option: str='--fold', # option that gives them, for the error message
                ):
-    "Refuse validation folds that are not there."
-    there = sorted({*map(int, table.fold)})
-    for f in _fold_numbers(fold):
-        if f not in there: raise UserError(f'{option} {fold}: there is no fold {f}; there are {", ".join(map(str, there))}.')
+    "Raise an error for validation folds that do not exist."
+    existing_folds = sorted({*map(int, table.fold)})
+    for number in _fold_numbers(fold):
+        if number in existing_folds: continue
+        raise UserError(f'{option} {fold}: there is no fold {number}; there are {", ".join(map(str, existing_folds))}.')
 
 def classes_without_examples(targets: np.ndarray, # examples x classes, of the training rows
-                             unit: str='cell', # what an example is
-                             advice: str='', # what else may help
+                             unit: str='cell', # name of an example: cell or field
+                             advice: str='', # end of the warning: what else may help
                             ) -> str: # a warning; empty if every class has an example
-    "Name the classes that cannot be learned, and what to do about it."
+    "A warning that names the classes without any training example."
     absent = [k for k in range(len(classes)) if not targets[:, k].any()]
     if not absent: return ''
     names = ', '.join(classes[k] for k in absent)
     numbers = ','.join(map(str, absent))
-    remedy = f'ignore these columns, or get images with `hpa_cellcls download --classes {numbers}`{advice}'
-    return f'WARNING: no training {unit} for {names}: {remedy}.' 
+    remedy = f'ignore these columns, or get images with `hpa_cellcls download --classes {numbers}`{advice}.'
+    return f'WARNING: no training {unit} for {names}: {remedy}'
 
 # %% ../nbs/03f_fit.ipynb #d16f53f9
 def is_weight_file(init: str, # as typed
-                  ) -> bool: # does it name a file of weights?
+                  ) -> bool: # True for the name of a file of weights
     "Files of weights are recognised by their suffix."
     return str(init).endswith(('.safetensors', '.pth', '.pt'))
 
 def check_init(ws: str|Path, # workspace
                init: str, # as typed
-               channels: tuple=None, # names of the channels that the network will be given, if they are known
-               load: callable=load_model, # reads a model from a folder, for these channels
+               channels: tuple=None, # names of the input channels, if they are known
+               load: callable=load_model, # reads a model from its folder, given these channels
               ):
-    "Refuse initial weights that are not there or do not fit, before anything is written."
+    "Raise an error if initial weights do not exist or do not fit, before anything is written."
     if init in ('', 'imagenet'): return
     if not is_weight_file(init): load(find_model(ws, init), channels)
     elif not Path(init).is_file(): existing(init, 'file of weights (--init)')
 
 def initial_network(ws: str|Path, # workspace
                     init: str, # empty, imagenet, a file of weights, a model of the workspace or its folder
-                    channels: tuple, # names of the channels that it will be given
-                    build: callable, # makes a network from `pretrained`: False, True or a file
-                    load: callable=load_model, # reads a model from a folder, for these channels
-                   ) -> tuple: # network, description of the model it comes from or `None`
+                    channels: tuple, # names of the input channels
+                    build: callable, # makes a network; its argument `pretrained` is False, True or a file
+                    load: callable=load_model, # reads a model from its folder, given these channels
+                   ) -> tuple: # network; description of the model that it is taken from, or `None`
     "The network that a training starts from."
     if init in ('', 'imagenet'): return build(bool(init)), None
     if is_weight_file(init): return build(init), None
     return load(find_model(ws, init), channels)
 
-def build_classifier(pretrained, # False, True or a file of weights
+def build_classifier(pretrained: bool|str, # False (random weights), True (ImageNet) or a file of weights
                      arch: str='small', # name of the network
                      channels: tuple=(), # names of the channels
                      head: str='timm', # kind of pooling
-                     dropout: float=0, # in the head
-                    ) -> Network: # with these weights
+                     dropout: float=0, # dropout in the head
+                    ) -> Network: # random, or with these weights
     "A `Network`, or the winner of 2018 where the file is one of its published checkpoints."
     if not isinstance(pretrained, bool) and any(name.startswith('backbone.features.') for name in read_weights(pretrained)):
         if list(channels) != ['red', 'green', 'blue', 'yellow']:
@@ -187,9 +192,9 @@ def build_classifier(pretrained, # False, True or a file of weights
     return Network(arch, tuple(channels), head=head, dropout=dropout, pretrained=pretrained)
 
 # %% ../nbs/03f_fit.ipynb #9bd87824
-def bias_from_prior(network: Network, # fresh
+def bias_from_prior(network: Network, # with random weights
                     targets: np.ndarray, # examples x classes, of the training rows
-                   ) -> Network: # the same
+                   ) -> Network: # the same network
     "Set the bias of the last layer to the log-odds of each class among the training rows."
     prior = np.clip(targets.mean(0), .5/(1 + len(targets)), .95)
     with torch.no_grad(): network.head[-1].bias.copy_(torch.from_numpy(np.log(prior/(1 - prior))))
@@ -202,9 +207,9 @@ def make_learner(network: Network, # to be trained
                  loss: callable, # of logits, targets, weights
                  lr: float=3e-3, # maximum learning rate
                  wd: float=.01, # weight decay
-                 cbs: list=(), # further callbacks
-                ) -> Learner: # of fastai
-    "A fastai Learner whose batches are prepared already."
+                 cbs: list=(), # fastai callbacks
+                ) -> Learner: # fastai's learner
+    "A fastai learner; its loaders give batches that are augmented and normalised already."
     out = Learner(DataLoaders(train, valid, device=train.device), network, loss_func=loss, lr=lr, wd=wd, cbs=list(cbs),
                   opt_func=partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True)),
                   splitter=lambda network: network.groups(), path='.', model_dir='.')
@@ -214,10 +219,10 @@ def make_learner(network: Network, # to be trained
     return out
 
 # %% ../nbs/03f_fit.ipynb #377bd0b9
-def suggest_lr(learner: Learner, # as `make_learner` gives it
+def suggest_lr(learner: Learner, # from `make_learner`
                n: int=60, # batches of the test
               ) -> float: # suggested maximum learning rate
-    "A learning rate from a range test; the network is left as it was."
+    "A learning rate from a range test; the weights of the network are restored after it."
     from fastai.callback.schedule import valley
     weights = deepcopy(learner.model.state_dict())
     epoch = learner.dls.train.epoch
@@ -237,38 +242,49 @@ class Autocast(Callback):
     "Run the network in the device's fast precision; the loss is computed in 32 bits."
     order = MixedPrecision.order
     def __init__(self,
-                 dtype: torch.dtype=None, # as `precision` gives it
+                 dtype: torch.dtype=None, # number format, as `precision` gives it
                 ): self.dtype = dtype
     def before_fit(self):
+        "Wrap the network's forward pass."
         context = computing(self.dls.device, self.dtype)
         forward = type(self.model).forward
         def fast_forward(network, x):
             with context: return forward(network, x).float()
         self.network = self.model
         self.model.forward = fast_forward.__get__(self.model)
-    def after_fit(self): self.network.__dict__.pop('forward', None)
+    def after_fit(self):
+        "Give the network its own forward pass back."
+        self.network.__dict__.pop('forward', None)
 
 # %% ../nbs/03f_fit.ipynb #76f77fe2
 class LossScaling(Callback):
-    "Scale the loss so that float16 does not lose small gradients; skip steps whose gradients overflow."
+    "Scale the loss so that float16 keeps small gradients; skip steps whose gradients overflow."
     order = MixedPrecision.order
     def __init__(self,
-                 device: torch.device, # of the training
-                 **kwargs, # of torch's `GradScaler`
+                 device: torch.device, # device of the training
+                 **kwargs, # arguments of torch's `GradScaler`
                 ): self.scaler = GradScaler(torch.device(device).type, **kwargs)
-    def before_backward(self): self.learn.loss_grad = self.scaler.scale(self.loss_grad)
+    def before_backward(self):
+        "Scale the loss."
+        self.learn.loss_grad = self.scaler.scale(self.loss_grad)
     def before_step(self):
-        "Unscale the gradients; to the scaler, this callback is the optimiser that takes the step."
+        "Unscale the gradients; the scaler takes this callback for the optimiser, and calls its `step` if they are finite."
         self.finite = False
         self.scaler.step(self)
         if not self.finite: raise CancelStepException
-    def after_step(self): self.scaler.update()
-    def step(self): self.finite = True
+    def after_step(self):
+        "Adapt the scale."
+        self.scaler.update()
+    def step(self):
+        "Note that the gradients are finite; fastai then takes the step."
+        self.finite = True
     @property
-    def param_groups(self): return self.opt.param_groups
+    def param_groups(self) -> list: # of the optimiser
+        "The parameters whose gradients are unscaled."
+        return self.opt.param_groups
 
-def precision_callback(device: torch.device, # of the training
-                      ) -> list: # of no, one or two callbacks
+def precision_callback(device: torch.device, # device of the training
+                      ) -> list: # no, one or two callbacks
     "The callbacks for mixed precision on a device."
     kind = precision(device)
     if kind == torch.float32: return []
@@ -278,6 +294,7 @@ def precision_callback(device: torch.device, # of the training
 class Accumulated(GradientAccumulation):
     "Accumulate the gradients of several batches for one step; the last step of an epoch has as many as are left."
     def before_step(self):
+        "Take the last step of an epoch."
         if self.iter == self.n_iter - 1: self.count = self.n_acc
         super().before_step()
 
@@ -286,82 +303,96 @@ class EMA(Callback):
     "An exponential moving average of the weights, used for validation and saving."
     order = -20
     def __init__(self,
-                 decay: float=.999, # share of the average that stays with each step, once warmed up
+                 decay: float=.999, # fraction of the average that each step keeps, after the warm-up
                 ):
         self.decay = decay
         self.steps = 0
         self.average = None
     def before_fit(self):
+        "Start from the network, unless there is an average already."
         if self.average is None: self.average = deepcopy(self.model).eval().requires_grad_(False)
         self.average.__dict__.pop('forward', None)
     def before_step(self): self.taken = True
     def after_cancel_step(self): self.taken = False
     def after_step(self):
+        "Update the average, unless the step was skipped."
         if self.taken: self.update(unwrapped(self.model).state_dict())
     def update(self,
-               state: dict, # of the network
+               state: dict, # state dict of the network
               ):
-        "One step of the average; the first steps count more, so that the random start is soon forgotten."
+        "One step of the average; the decay warms up, so that the random start is soon forgotten."
         self.steps += 1
         decay = min(self.decay, (1 + self.steps)/(10 + self.steps))
         for name, mean in self.average.state_dict().items():
             if mean.is_floating_point(): mean.lerp_(state[name], 1 - decay)
             else: mean.copy_(state[name])
     def before_validate(self):
+        "Validate the average."
         self.trained = self.model
         self.learn.model = self.average
-    def after_validate(self): self.learn.model = self.trained
+    def after_validate(self):
+        "Go on with the network."
+        self.learn.model = self.trained
 
 # %% ../nbs/03f_fit.ipynb #a0ec72e9
 class PredictionTracker(Callback):
-    "The predictions of every example during training."
+    "Sums of the predictions of every example during training."
     order = 50
     def __init__(self,
-                 latest: int=0, # keep only so many epochs; 0 keeps all
+                 latest: int=0, # number of latest epochs to keep; 0 keeps all
                 ):
         self.latest = latest
         self.parts = []
     def before_epoch(self):
+        "Start the sums of the epoch."
         n = len(self.dls.train.dataset)
         self.trained = False
         self.sums = np.zeros((n, len(classes)), np.float32)
         self.counts = np.zeros(n, np.int64)
     def before_train(self): self.trained = True
     def after_pred(self):
+        "Add the predictions of a training batch."
         if not self.training: return
         own = self.dls.train.own # crops that were not blended with another
         rows = np.asarray(self.dls.train.rows)[own]
         np.add.at(self.sums, rows, self.learn.pred.detach().float().sigmoid().cpu().numpy()[own])
         np.add.at(self.counts, rows, 1)
     def after_epoch(self):
+        "Keep the sums of the epoch, from all processes."
         if not self.trained: return # an epoch that was skipped; every process knows that, and none waits
         self.parts.append(all_sum(self.sums, self.counts))
         self.parts = self.parts[-self.latest:] if self.latest else [self.total()]
-    def total(self) -> tuple: # examples x classes, sums; and how often each example was predicted
-        "Sums of the probabilities, and how many there are, over the epochs that are kept."
-        sums = sum(part[0] for part in self.parts)
-        return sums, sum(part[1] for part in self.parts)
-    def table(self) -> pd.DataFrame: # id, number, p0 to p18: means
-        "A row for each cell that was predicted at least once."
-        sums, counts = self.total()
-        seen = counts > 0
-        means = pd.DataFrame(sums[seen]/counts[seen][:, None], columns=[f'p{k}' for k in range(len(classes))])
-        return pd.concat([self.dls.train.dataset.table.loc[seen, ['id', 'number']].reset_index(drop=True), means], axis=1)
+
+# %% ../nbs/03f_fit.ipynb #d13b55a4
+@patch
+def total(self: PredictionTracker) -> tuple: # sums (examples x classes); number of predictions of each example
+    "Sums of the probabilities, and their number, over the epochs that are kept."
+    sums = sum(part[0] for part in self.parts)
+    return sums, sum(part[1] for part in self.parts)
+
+@patch
+def table(self: PredictionTracker) -> pd.DataFrame: # id, number, p0 to p18: means
+    "The mean prediction of each example that was predicted at least once."
+    sums, counts = self.total()
+    seen = counts > 0
+    means = pd.DataFrame(sums[seen]/counts[seen][:, None], columns=[f'p{k}' for k in range(len(classes))])
+    keys = self.dls.train.dataset.table.loc[seen, ['id', 'number']].reset_index(drop=True)
+    return pd.concat([keys, means], axis=1)
 
 # %% ../nbs/03f_fit.ipynb #1c72fec3
 class Checkpointer(Callback):
     "History, best network, and the checkpoint to resume from, after every epoch."
     order = 60
-    name = 'checkpointer' # of subclasses, too
+    name = 'checkpointer' # the same for subclasses
     def __init__(self,
-                 folder: str|Path, # of the model
-                 about: dict, # what `save_model` needs to know
-                 select: str='mAP', # which epoch's network is saved: mAP (highest), loss (lowest) or last
-                 seed: int=0, # of dropout and augmentation
-                 patience: int=0, # stop after so many epochs without improvement; 0 never
-                 until: float=float('inf'), # stop after the epoch that passes this time (`time.monotonic`)
-                 sizes: list=(), # sides of the pictures, one after another over the run; the stored side if empty
-                 total: int=1, # epochs of all phases
+                 folder: str|Path, # folder of the model
+                 about: dict, # description of the model, for `save_model`
+                 select: str='mAP', # epoch to save: mAP (highest), loss (lowest) or last
+                 seed: int=0, # random seed of dropout and augmentation
+                 patience: int=0, # early stopping: epochs without improvement; 0 for none
+                 until: float=float('inf'), # stop after the first epoch that ends later (`time.monotonic`)
+                 sizes: list=(), # progressive resizing: sides in pixels; the stored side if empty
+                 total: int=1, # number of epochs of all phases
                 ):
         self.folder = Path(folder)
         self.about = about
@@ -380,7 +411,7 @@ class Checkpointer(Callback):
 # %% ../nbs/03f_fit.ipynb #4b28469b
 @patch
 def before_epoch(self: Checkpointer):
-    "Seed everything random by the epoch, and set the size of the pictures."
+    "Set the random seed by the epoch, and the size of the input."
     epoch = self.offset + self.epoch
     self.trained = False
     torch.manual_seed(np.random.SeedSequence([self.seed, epoch, rank_and_size()[0]]).generate_state(1)[0])
@@ -426,15 +457,15 @@ def validation_scores(self: Checkpointer) -> dict: # valid_loss, mAP, and F1 at 
     return dict(valid_loss=float(loss), mAP=mean_ap(targets, probabilities), F1=f1(targets, probabilities > .5))
 
 @patch
-def since_best(self: Checkpointer) -> int: # epochs since the best one; 0 when the last is the best
-    "Epochs without improvement."
+def since_best(self: Checkpointer) -> int: # number of epochs since the best one
+    "Epochs without improvement; 0 when the last epoch is the best."
     if self.select == 'last' or np.isnan(self.rows[-1]['mAP']): return 0
     values = [r['valid_loss'] if self.select == 'loss' else -r[self.select] for r in self.rows]
     return len(values) - 1 - int(np.argmin(values))
 
 @patch
-def network(self: Checkpointer): # the one to validate and to save
-    "The moving average if there is one."
+def network(self: Checkpointer): # network to save
+    "The moving average if there is one, else the trained network."
     return self.ema.average if hasattr(self.learn, 'ema') else unwrapped(self.learn.model)
 
 @patch
@@ -479,7 +510,7 @@ def _gpu_gigabytes(device): return round(torch.cuda.max_memory_allocated(device)
 # %% ../nbs/03f_fit.ipynb #de9bcb32
 @patch
 def save_state(self: Checkpointer):
-    "Write the checkpoint."
+    "Write the checkpoint, state.pt."
     average = getattr(self.learn, 'ema', None)
     scaling = getattr(self.learn, 'loss_scaling', None)
     tracker = getattr(self.learn, 'prediction_tracker', None)
@@ -488,7 +519,7 @@ def save_state(self: Checkpointer):
     state['optimiser'] = _plain(self.opt.state_dict())
     state['average'] = dict(steps=average.steps, state=average.average.state_dict()) if average else None
     state['scaler'] = scaling.scaler.state_dict() if scaling else None
-    state['predictions'] = [(torch.from_numpy(sums), torch.from_numpy(counts)) for sums, counts in tracker.parts] if tracker else None
+    state['predictions'] = [tuple(map(torch.from_numpy, part)) for part in tracker.parts] if tracker else None
     file = io.BytesIO()
     torch.save(state, file)
     write_bytes(self.folder/'state.pt', file.getvalue())
@@ -499,11 +530,12 @@ def _plain(o):
     if isinstance(o, (list, tuple)): return type(o)(map(_plain, o))
     return o.item() if isinstance(o, np.generic) else o
 
+# %% ../nbs/03f_fit.ipynb #c3d75f21
 _state_keys = {'phase', 'epoch', 'rows', 'network', 'optimiser', 'average', 'scaler', 'predictions'}
 
 @patch
-def load_state(self: Checkpointer) -> dict: # phase and epoch to resume from, and the optimiser's state; empty if there is none
-    "Take over a checkpoint, if there is one."
+def load_state(self: Checkpointer) -> dict: # with phase, epoch and the optimiser's state; empty without a checkpoint
+    "Restore the state of a checkpoint, if there is one."
     path = self.folder/'state.pt'
     if not path.exists(): return {}
     try: state = torch.load(path, weights_only=True, map_location='cpu')
@@ -524,9 +556,9 @@ def load_state(self: Checkpointer) -> dict: # phase and epoch to resume from, an
 # %% ../nbs/03f_fit.ipynb #5bbb2ddf
 @patch
 def fit_phases(self: Checkpointer,
-               plan: list, # of phases, as `phases` gives them
+               plan: list, # phases, as `phases` gives them
               ):
-    "Run what is missing of a plan."
+    "Run the remaining phases of a plan."
     if self.dls.train.share != rank_and_size(): single_process_only('this training')
     state = self.load_state()
     for number, phase in enumerate(plan):
@@ -540,8 +572,8 @@ def fit_phases(self: Checkpointer,
 @patch
 def fit_phase(self: Checkpointer,
               phase: dict, # as `phases` gives it
-              epoch: int=0, # to begin with
-              optimiser: dict=None, # its state, where a phase is resumed
+              epoch: int=0, # first epoch to run
+              optimiser: dict=None, # state of the optimiser, if the phase is resumed
              ):
     "Run one phase."
     if phase['frozen']: self.learn.freeze()
@@ -554,8 +586,8 @@ def fit_phase(self: Checkpointer,
     except UserError as e: raise UserError(str(e).split(':\n\t')[-1]) from None # fastai puts the callback's name before the sentence
 
 # %% ../nbs/03f_fit.ipynb #a26fb1ef
-def plot_history(rows: list, # of a `Checkpointer`
-                ): # a matplotlib figure
+def plot_history(rows: list, # rows of a `Checkpointer`
+                ): # matplotlib figure
     "Loss, validation scores and learning rate by epoch."
     import matplotlib.pyplot as plt
     history = pd.DataFrame(rows)
@@ -569,8 +601,8 @@ def plot_history(rows: list, # of a `Checkpointer`
     return figure
 
 @patch
-def result(self: Checkpointer) -> dict: # of the epoch that is kept
-    "What is recorded of a training."
+def result(self: Checkpointer) -> dict: # history of the epoch that is saved, number of epochs, validation examples, speed
+    "The record of a training."
     best = self.rows[-1 - self.since_best()]
     speed = float(np.mean([r['examples_s'] for r in self.rows]))
     return best | dict(epochs=len(self.rows), validated_on=len(self.dls.valid.dataset), examples_s=speed)
@@ -578,9 +610,9 @@ def result(self: Checkpointer) -> dict: # of the epoch that is kept
 @patch
 @contextmanager
 def progress_bar(self: Checkpointer,
-                 label: str, # before the bar
+                 label: str, # text before the bar
                 ):
-    "A progress bar over all epochs; none in tests, and none in all processes but the first."
+    "Show a progress bar over all epochs; in the first process only, and not in tests."
     if os.environ.get('IN_TEST') or rank_and_size()[0]:
         yield
         return
@@ -592,12 +624,12 @@ def progress_bar(self: Checkpointer,
     self.bar = None
 
 # %% ../nbs/03f_fit.ipynb #1dc0626b
-def make_callbacks(settings: Settings, # of the training
-                   device: torch.device, # of the training
-                   log: str='', # tensorboard or wandb
-                   folder: str|Path='.', # of the model
-                  ) -> list: # of fastai's callbacks
-    "Precision, moving average, clipping, accumulation and loggers."
+def make_callbacks(settings: Settings, # settings of the training
+                   device: torch.device, # device of the training
+                   log: str='', # logger: tensorboard, wandb or none
+                   folder: str|Path='.', # folder of the model
+                  ) -> list: # fastai callbacks
+    "Callbacks for precision, moving average, gradient clipping, gradient accumulation and loggers."
     out = precision_callback(device)
     if settings.ema: out.append(EMA(settings.ema))
     if settings.clip: out.append(GradientClip(settings.clip))
@@ -622,111 +654,107 @@ def _logger(log, folder):
 @dataclass
 class Examples:
     "What a network is trained and validated on."
-    store: CellStore # of cells or fields
+    store: CellStore # store of cells or fields
     targets: np.ndarray # examples x classes
     weights: np.ndarray # examples x classes; 0 is unknown
-    training: np.ndarray # rows of the store
-    validation: np.ndarray # rows of the store
-    known: tuple=None # targets and weights for validation, if they are others
-    def mean_and_std(self) -> tuple: # by channel
-        "Statistics of the pixels that are trained on."
+    training: np.ndarray # row numbers for training
+    validation: np.ndarray # row numbers for validation
+    known: tuple=None # targets and weights for validation, if they differ
+    def mean_and_std(self) -> tuple: # means and standard deviations by channel
+        "Statistics of the training pixels."
         return pixel_statistics(self.store.select(self.training))
 
+# %% ../nbs/03f_fit.ipynb #53f000b1
 class Task:
-    "What is special about one kind of training; each kind is a subclass."
-    stage = 'train' # command, and name of the record
-    unit = 'cell' # what an example is
-    kind = 'cells' # of model, as `predict` recognises it
+    "One kind of training; each kind is a subclass."
+    stage = 'train' # name of the command and of its record
+    unit = 'cell' # name of an example
+    kind = 'cells' # kind of model, as `predict` recognises it
     Settings = ClassifierSettings # dataclass of its settings
-    Checkpointer = Checkpointer # class of the callback
+    Checkpointer = Checkpointer # class of its checkpointer
+    files = () # names of files that it saves besides those of every training
+    advice = '' # end of the warning about classes without examples
     load = staticmethod(load_model) # reads a model to start from
-    files = () # what it saves besides the files of every training
-    advice = '' # what helps when classes have no example
     def __init__(self,
                  ws: str|Path, # workspace
-                 **settings, # of its `Settings`
+                 **settings, # fields of its `Settings`
                 ):
         self.ws = Path(ws)
         self.settings = self.Settings(**settings)
+    def examples(self) -> Examples: # cells or fields, with their targets
+        "The examples to train and to validate on."
+        raise NotImplementedError
+    def network(self,
+                examples: Examples, # of the task
+               ) -> tuple: # network, means and standard deviations by channel
+        "The network to start from, and how its input is normalised."
+        raise NotImplementedError
+    def callbacks(self) -> list: # fastai callbacks
+        "Callbacks besides those from the settings."
+        return []
 
-# %% ../nbs/03f_fit.ipynb #01756016
+# %% ../nbs/03f_fit.ipynb #572c1012
 @patch
 def check(self: Task,
-          channels: tuple=None, # names of the channels that the network will be given, if they are known
+          channels: tuple=None, # names of the input channels, if they are known
          ):
-    "Refuse what cannot be trained on, before anything is written."
+    "Raise an error if the settings do not allow a training, before anything is written."
     check_init(self.ws, self.settings.init, channels, self.load)
 
 @patch
 def check_fields(self: Task):
-    "Refuse folds that are not there, or that leave no field with labels to train on; for trainings on fields."
-    fields, fold = read_fields(self.ws), self.settings.fold
+    "For trainings on fields: raise an error for folds that do not exist, or that leave no field with labels to train on."
+    fields = read_fields(self.ws)
+    fold = self.settings.fold
     check_folds(fields, fold)
     if (fields.labels[~fields.fold.isin(_fold_numbers(fold))] != '').any(): return
     raise UserError(f'{self.ws}: holds no field with labels to train on with --fold {fold!r}; give fewer folds, or index with labels.')
 
 @patch
-def inputs(self: Task) -> dict: # what the result depends on besides the settings; it is recorded
-    "Checksums of the data."
+def inputs(self: Task) -> dict: # name -> hash
+    "The files that the result depends on."
     return {}
 
 @patch
 def prepare(self: Task,
-            n_jobs: int=None, # processes (all cores)
-           ) -> dict: # id -> what is wrong with a field
-    "Make what the training reads, such as a store of fields."
+            n_jobs: int=None, # number of processes (all cores)
+           ) -> dict: # id -> error, for fields that cannot be used
+    "Prepare the data that the examples are read from."
     return {}
 
-@patch
-def examples(self: Task) -> Examples:
-    "What the network is trained and validated on."
-    raise NotImplementedError(f'{type(self).__name__} has no examples')
-
-@patch
-def network(self: Task,
-            examples: Examples, # that it is trained on
-           ) -> tuple: # network, mean and standard deviation by channel
-    "The network to start from, and how its input is normalised."
-    raise NotImplementedError(f'{type(self).__name__} has no network')
-
-# %% ../nbs/03f_fit.ipynb #6270877c
+# %% ../nbs/03f_fit.ipynb #58178414
 @patch
 def loss(self: Task) -> callable: # of logits, targets, weights
-    "The loss of the settings."
+    "The loss function."
     return named_loss(self.settings.loss)
 
 @patch
-def plan(self: Task) -> list: # of phases
-    "The phases of the schedule."
+def plan(self: Task) -> list: # phases, as `phases` gives them
+    "The phases of the training."
     return phases(self.settings.schedule, self.settings.epochs, self.settings.lr)
 
 @patch
-def callbacks(self: Task) -> list: # of fastai's callbacks
-    "What this task needs besides the callbacks of every training."
-    return []
-
-@patch
 def prepare_batch(self: Task,
-                  mean: list, # by channel, of pixels in [0, 1]
-                  std: list, # by channel
-                  **augmentation, # scale, angle, brightness; none for validation
-                 ) -> Prepare: # from stored pictures to the input of the network
-    "What happens to a batch."
+                  mean: list, # means by channel, of pixels in [0, 1]
+                  std: list, # standard deviations by channel
+                  **augmentation, # options of the augmentation; none for validation
+                 ) -> Prepare: # for batches
+    "Resizing, augmentation and normalisation of batches."
     return Prepare(mean, std, **augmentation)
 
 @patch
 def about(self: Task,
-          examples: Examples, # that the network is trained on
-         ) -> dict: # saved with the model
-    "What else a prediction needs to know."
+          examples: Examples, # of the task
+         ) -> dict: # saved in model.json
+    "What is special about the model."
     return {}
 
 @patch
 def finish(self: Task,
-           folder: Path, # of the model
-           running: Running, # device and processes
-          ) -> str: # a warning, or nothing
-    "Write what is saved besides the files of every training."
+           folder: Path, # folder of the model
+           running: Running, # how the training is run
+          ) -> str: # warning; empty if there is none
+    "Last step of the training, such as a calibration."
     return ''
 
 # %% ../nbs/03f_fit.ipynb #15d9e874
@@ -735,37 +763,40 @@ _augmentation = ('scale', 'angle', 'brightness')
 @patch
 def loaders(self: Task,
             examples: Examples, # of the task
-            mean: list, # by channel, of pixels in [0, 1]
-            std: list, # by channel
-            device: torch.device, # where batches go
-           ) -> tuple: # training batches, validation batches: the share of this process
-    "Batches of a task."
+            mean: list, # means by channel, of pixels in [0, 1]
+            std: list, # standard deviations by channel
+            device: torch.device, # device of the batches
+           ) -> tuple: # loaders of training and of validation batches
+    "The batches of this process."
     s = self.settings
     common = dict(bs=per_process(s.batch), seed=s.seed, device=device, share=rank_and_size())
     augment = {k: getattr(s, k) for k in _augmentation}
     targets, weights = examples.targets, examples.weights
     rows = examples.training
     times = examples.store.table.weight.values[rows] if getattr(s, 'balance', '') == 'plan' else None
-    prepare = self.prepare_batch(mean, std, share=rank_and_size(), **augment)
-    train = CellLoader(examples.store.select(rows), targets[rows], weights[rows], prepare, train=True,
-                       times=times, blend=getattr(s, 'blend', 0), **common)
-    known, certain = examples.known or (targets, weights)
+    train = CellLoader(examples.store.select(rows), targets[rows], weights[rows],
+                       self.prepare_batch(mean, std, share=rank_and_size(), **augment),
+                       train=True, times=times, blend=getattr(s, 'blend', 0), **common)
+    if examples.known: targets, weights = examples.known
     rows = examples.validation
-    return train, CellLoader(examples.store.select(rows), known[rows], certain[rows], self.prepare_batch(mean, std), **common)
+    return train, CellLoader(examples.store.select(rows), targets[rows], weights[rows], self.prepare_batch(mean, std), **common)
 
+# %% ../nbs/03f_fit.ipynb #e0a1e9ac
 @patch
 def start(self: Task,
-          folder: str|Path, # of the model
-          device: torch.device, # of the training
-          log: str='', # tensorboard or wandb
-         ) -> tuple: # checkpointer of a learner that is ready, warning about classes without examples
-    "Everything that a training needs, made from the settings of a task."
-    s, folder = self.settings, Path(folder)
+          folder: str|Path, # folder of the model
+          device: torch.device, # device of the training
+          log: str='', # logger: tensorboard, wandb or none
+         ) -> tuple: # checkpointer with its learner, warning about classes without examples
+    "Make the learner of a task, ready to be trained."
+    s = self.settings
+    folder = Path(folder)
     examples = self.examples()
     torch.manual_seed(s.seed)
     network, mean, std = self.network(examples)
-    about = dict(classes=classes, channels=examples.store.params['only'], side=examples.store.params['side'], mean=mean, std=std,
-                 kind=self.kind, store=examples.store.params, trained=asdict(s), **self.about(examples))
+    params = examples.store.params
+    about = dict(classes=classes, channels=params['only'], side=params['side'], mean=mean, std=std, kind=self.kind, store=params,
+                 trained=asdict(s), **self.about(examples))
     sizes = [int(side) for side in getattr(s, 'sizes', '').split(',') if side]
     select = s.select if len(examples.validation) else 'last'
     checkpointer = self.Checkpointer(folder, about, select, s.seed, s.patience, sizes=sizes, total=s.epochs)
@@ -778,10 +809,10 @@ def start(self: Task,
 # %% ../nbs/03f_fit.ipynb #02da45a1
 model_files = ('model.safetensors', 'model.json', 'history.csv', 'history.png', 'trained_on.csv')
 
-def fit(task: Task, # what is trained
-        name: str, # of the model: WS/models/NAME
-        running: Running, # device, threads, logger, time limit
-        defaults: dict=(), # of options that older records may lack
+def fit(task: Task, # task, made from a workspace and settings
+        name: str, # name of the model: WS/models/NAME
+        running: Running, # how the training is run
+        defaults: dict=(), # defaults of options that older records may lack
        ) -> Outcome: # its note gives the validation scores; `None` in all processes but the first
     "Train the network of a task, or resume where a run was stopped."
     per_process(task.settings.batch)
@@ -797,18 +828,19 @@ def fit(task: Task, # what is trained
         if note: return Outcome(task.stage, {}, failed, note=note)
         return _outcome(task, name, record.entries()['model']['result'], failed, finished)
 
-def train_task(kind: type, # of task
+def train_task(kind: type, # class of the task
                ws: str|Path, # workspace
-               name: str, # of the model
-               options: dict, # settings of the task, and how it is run
-               command: callable, # whose defaults older records may lack
+               name: str, # name of the model
+               options: dict, # fields of the task's settings and of `Running`
+               command: callable, # command, with the defaults of all options
               ) -> Outcome: # of `fit`
-    "Train by options as they are typed."
+    "Train with the options of a command."
     running = {f.name: options.pop(f.name) for f in fields(Running) if f.name in options}
     return fit(kind(ws, **options), name, Running(**running), defaults_of(command))
 
+# %% ../nbs/03f_fit.ipynb #03f3db32
 def _train(task, record, name, device, running):
-    "Run what is missing of a training; why it has to be resumed, if it has."
+    "Run the remaining epochs; return a sentence if time is up before the last one."
     checkpointer, warning = task.start(record.folder, device, running.log)
     checkpointer.until = time.monotonic() + seconds(running.stop_after)
     with checkpointer.progress_bar(name), distributed_training(checkpointer.learn), using_threads(running.threads):
@@ -820,7 +852,7 @@ def _train(task, record, name, device, running):
     return ''
 
 def _finish(task, checkpointer, record, warning, running):
-    "Write what is left when all epochs are done, and record the model."
+    "Write the last files when all epochs are done, and record the model."
     folder = record.folder
     plot_history(checkpointer.rows).savefig(folder/'history.png', dpi=100)
     if hasattr(checkpointer.learn, 'prediction_tracker'):
@@ -832,7 +864,7 @@ def _finish(task, checkpointer, record, warning, running):
     (folder/'state.pt').unlink(missing_ok=True)
 
 def _outcome(task, name, result, failed=(), skipped=0):
-    "The result of a training as an outcome."
+    "The outcome of a training."
     scores = f'mAP {result["mAP"]:.3f}, F1 {result["F1"]:.3f} on {result["validated_on"]} {task.unit}s of the validation folds'
     if not result['validated_on']: scores = 'not validated, since no validation fold was given'
     note = f'{name}: epoch {result["epoch"]} of {result["epochs"]} is kept; {scores}; {result["examples_s"]:.0f} {task.unit}s/s.'

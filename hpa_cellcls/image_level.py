@@ -40,18 +40,18 @@ from .submission import probability_columns
 
 # %% ../nbs/07_image_level.ipynb #fb100475
 def _moved(x, scale, angle, shift):
-    "Pictures scaled, rotated and shifted, each by its own amount; black from outside."
+    "Scale, rotate and shift each field by its own amount; what comes in from outside is black."
     cosine, sine = angle.cos()/scale, angle.sin()/scale
     theta = torch.stack([cosine, -sine, shift[:, 0], sine, cosine, shift[:, 1]], 1).view(-1, 2, 3)
     return F.grid_sample(x, F.affine_grid(theta.to(x.device), x.shape, align_corners=False), align_corners=False)
 
-def s3_augment(x: torch.Tensor, # in [0, 1]: batch x planes x side x side
-               seed: int, # same seed, same result
-               scale: float=.2, # up to this share larger or smaller
-               angle: float=90, # rotated by up to so many degrees, in half of the cases
-               brightness: float=.2, # up to so much is added, and contrast changed by
-              ) -> torch.Tensor: # the same shape
-    "The augmentation of the 46th, in its order."
+def s3_augment(x: torch.Tensor, # in [0, 1]: batch x input channels x side x side
+               seed: int, # random seed
+               scale: float=.2, # random scale, up to this fraction larger or smaller
+               angle: float=90, # random rotation, up to this angle in degrees, in half of the cases
+               brightness: float=.2, # largest change of brightness and of contrast
+              ) -> torch.Tensor: # batch x input channels x side x side
+    "The augmentation of the 46th place."
     n = len(x)
     generator = torch.Generator().manual_seed(seed)
     def uniform(low, high, *shape): return low + (high - low)*torch.rand(n, *shape, generator=generator)
@@ -71,67 +71,70 @@ def s3_augment(x: torch.Tensor, # in [0, 1]: batch x planes x side x side
 
 # %% ../nbs/07_image_level.ipynb #830938ee
 class FieldPrepare(Prepare):
-    "From stored fields to the input of a network, with either augmentation."
+    "Resizing, augmentation and normalisation of stored fields."
     def __init__(self,
-                 mean: list, # by plane, of pixels in [0, 1]
-                 std: list, # by plane
-                 size: int=None, # side that the network takes, in pixels (the stored side)
-                 recipe: str='turns', # augmentation: turns (as for cells), s3 (as the 46th)
+                 mean: list, # means by input channel, of pixels in [0, 1]
+                 std: list, # standard deviations by input channel
+                 size: int=None, # side of the network's input in pixels (the stored side)
+                 recipe: str='turns', # augmentation: turns (as for cells) or s3 (of the 46th place)
                  **options, # of the augmentation: scale, angle, brightness
                 ):
         if recipe not in ('turns', 's3'): raise UserError(f'--recipe {recipe}: is unknown; there are turns and s3.')
         super().__init__(mean, std, size, **options)
         self.recipe = recipe
     def __call__(self,
-                 x: torch.Tensor, # 8-bit, batch x planes x side x side
-                 seed: int=None, # of the augmentation; none without one
-                ) -> torch.Tensor: # normalised
+                 x: torch.Tensor, # 8-bit, batch x input channels x side x side
+                 seed: int=None, # random seed of the augmentation; `None` for no augmentation
+                ) -> torch.Tensor: # batch x input channels x size x size, normalised
+        "Prepare a batch."
         if self.recipe == 'turns' or seed is None: return super().__call__(x, seed)
         x = resize_fields(as_float(x), self.size or x.shape[-1])
         return super().__call__(s3_augment(x, seed, **self.options))
 
-def resize_fields(x: torch.Tensor, # float, batch x planes x side x side
-                  size: int, # side wanted, in pixels
-                 ) -> torch.Tensor: # batch x planes x size x size
-    "Fields in another size: by area when they shrink, bilinear when they grow."
+def resize_fields(x: torch.Tensor, # batch x input channels x side x side, floats
+                  size: int, # new side in pixels
+                 ) -> torch.Tensor: # batch x input channels x size x size
+    "Resize fields: by averaging over areas when they shrink, bilinearly when they grow."
     if size == x.shape[-1]: return x
     return F.interpolate(x, (size, size), mode='area' if size < x.shape[-1] else 'bilinear')
 
 # %% ../nbs/07_image_level.ipynb #b51b40b0
 class CosineByEpoch(Callback):
-    "The learning rate falls along half a cosine, in one step an epoch."
+    "Lower the learning rate along half a cosine, once an epoch."
     def __init__(self,
-                 lr: float, # in the first epoch
-                 total: int, # epochs after which it would be 0
+                 lr: float, # learning rate of the first epoch
+                 total: int, # number of epochs after which it reaches 0
                 ):
         self.lr = lr
         self.total = total
-    def before_epoch(self): self.opt.set_hyper('lr', self.lr*(1 + math.cos(math.pi*self.epoch/self.total))/2)
+    def before_epoch(self):
+        "Set the learning rate."
+        self.opt.set_hyper('lr', self.lr*(1 + math.cos(math.pi*self.epoch/self.total))/2)
 
 # %% ../nbs/07_image_level.ipynb #5fc63341
 def rounded(p: np.ndarray, # probabilities
            ) -> np.ndarray: # with six significant digits
-    "Probabilities as they are written down: small ones keep their order."
+    "Round probabilities as they are written to files; small ones keep their order."
     return np.array([float(f'{v:.6g}') for v in np.ravel(p)]).reshape(np.shape(p))
 
 class FieldCheckpointer(Checkpointer):
-    "Keeps the predictions for the validation fields as well."
+    "A checkpointer that also saves the predictions for the validation fields."
     def save(self):
         "Save the network, and its predictions for the validation fields in `validation.csv`."
         super().save()
         if not self.validated: return
         table = self.dls.valid.dataset.table[['id', 'labels']]
-        p = torch.cat([batch[0] for batch in self.validated]).numpy()
-        write_table(self.folder/'validation.csv', table.assign(**dict(zip(probability_columns, rounded(p).T))))
+        probabilities = rounded(torch.cat([batch[0] for batch in self.validated]).numpy())
+        write_table(self.folder/'validation.csv', table.assign(**dict(zip(probability_columns, probabilities.T))))
 
 # %% ../nbs/07_image_level.ipynb #a1744cba
 s3_mean = dict(zip(all_channels, (.08070, .05241, .05386, .08103)))
 s3_std = dict(zip(all_channels, (.14808, .10954, .15653, .27288)))
 
-def field_statistics(store: CellStore, # fields to train on
-                     how: str='own', # own, or s3 (as the 46th)
-                    ) -> tuple: # mean and standard deviation by plane
-    "What the pixels of fields are normalised with."
+def field_statistics(store: CellStore, # training fields
+                     how: str='own', # own (of these fields) or s3 (of the 46th place)
+                    ) -> tuple: # means and standard deviations by input channel
+    "Means and standard deviations for the normalisation of fields."
     if how == 'own': return pixel_statistics(store)
     if how != 's3': raise UserError(f'--normalise {how}: is unknown; there are own and s3.')
     merged = [p for p in store.params['planes'] if '+' in p]
@@ -141,7 +144,7 @@ def field_statistics(store: CellStore, # fields to train on
 # %% ../nbs/07_image_level.ipynb #c616d6eb
 @dataclass(kw_only=True)
 class FieldSettings(ClassifierSettings):
-    "What the training on whole fields can be told."
+    "Settings of the training on whole fields."
     channels: Planes='red,green,blue' # input channels, such as red,green,blue,yellow or red+yellow,green+yellow,blue
     size: FieldSize=512 # side of the fields in pixels
     head: Literal['concat', 'stages', 'timm']='concat' # pooling: concat (average and maximum), stages (all depths), timm (its own)
@@ -149,12 +152,13 @@ class FieldSettings(ClassifierSettings):
     schedule: Literal['one-cycle', 'head-first', 'multistep', 'cosine']='one-cycle' # learning-rate schedule
     batch: Count=16 # batch size
     fraction: Fraction=1. # train on a sample: fraction of the fields of each class
-    recipe: Literal['turns', 's3']='turns' # augmentation: turns (as for cells), s3 (as the 46th)
+    recipe: Literal['turns', 's3']='turns' # augmentation: turns (as for cells), s3 (of the 46th place)
     brightness: ShareBelowOne=.2 # augmentation: brightness jitter
-    normalise: Literal['own', 's3']='own' # input normalisation: own (statistics of the fields), s3 (values of the 46th)
+    normalise: Literal['own', 's3']='own' # input normalisation: own (statistics of the fields), s3 (of the 46th place)
     wd: Amount=.05 # weight decay
     select: Literal['mAP', 'F1', 'loss', 'last']='mAP' # checkpoint selection: highest mAP or macro F1, lowest loss, or the last
 
+# %% ../nbs/07_image_level.ipynb #07348a11
 class FieldTask(Task):
     "Training on whole fields."
     stage = 'train_fields'
@@ -164,33 +168,37 @@ class FieldTask(Task):
     Checkpointer = FieldCheckpointer
     files = ('validation.csv',)
     def check(self):
-        "Refuse what cannot be trained on, before anything is written."
+        "Raise an error if the settings or the fields do not allow a training, before anything is written."
         super().check(plane_channels(parse_planes(self.settings.channels)))
         self.check_fields()
-    def inputs(self) -> dict: # that the result depends on
+    def inputs(self) -> dict: # name -> hash
+        "The files that the result depends on."
         return dict(fields=content(self.ws/'fields.csv'))
-    def prepare(self, n_jobs) -> dict: # id -> what is wrong with a field
-        "Store the fields in the size that is wanted."
+    def prepare(self,
+                n_jobs: int=None, # number of processes (all cores)
+               ) -> dict: # id -> error, for fields that cannot be read
+        "Store the fields at the size of the settings."
         s = self.settings
         return store_fields(self.ws, s.size, s.channels, s.fraction, n_jobs).failed
-    def examples(self) -> Examples:
-        "Fields with their labels."
+    def examples(self) -> Examples: # fields, targets, and rows of both sets
+        "The fields to train and to validate on."
         s = self.settings
         store = open_fields(self.ws, s.size, s.channels, s.fraction)
         targets, weights = cell_targets(store.table)
         training, validation = split_train_valid(store.table, s.fold, weights)
         if not len(training):
-            raise UserError(f'{self.ws}: holds no field with labels to train on with --fold {s.fold!r}; '
-                            'give fewer folds, or index with labels.')
+            remedy = 'give fewer folds, or index with labels'
+            raise UserError(f'{self.ws}: holds no field with labels to train on with --fold {s.fold!r}; {remedy}.')
         return Examples(store, targets, weights, training, validation)
 
 # %% ../nbs/07_image_level.ipynb #0b0a384b
 @patch
 def network(self: FieldTask,
-            examples: Examples, # that it is trained on
-           ) -> tuple: # network, mean and standard deviation by plane
+            examples: Examples, # training examples
+           ) -> tuple: # network, means and standard deviations by input channel
     "The network to start from, and how its input is normalised."
-    s, params = self.settings, examples.store.params
+    s = self.settings
+    params = examples.store.params
     build = partial(build_classifier, arch=s.arch, channels=params['only'], head=s.head, dropout=s.dropout)
     network, about = initial_network(self.ws, s.init, params['only'], build)
     if about:
@@ -200,32 +208,33 @@ def network(self: FieldTask,
     if not is_weight_file(s.init): bias_from_prior(network, examples.targets[examples.training])
     return network, *field_statistics(examples.store.select(examples.training), s.normalise)
 
+# %% ../nbs/07_image_level.ipynb #2f53c038
 @patch
-def plan(self: FieldTask) -> list: # of phases
+def plan(self: FieldTask) -> list: # phases, as `phases` gives them
     "The phases of the schedule."
     s = self.settings
     return [phase(s.epochs, s.lr)] if s.schedule == 'cosine' else phases(s.schedule, s.epochs, s.lr)
 
 @patch
-def callbacks(self: FieldTask) -> list: # of fastai's callbacks
-    "The cosine of the 46th, if it is wanted."
+def callbacks(self: FieldTask) -> list: # fastai callbacks
+    "The cosine of the 46th place, if the settings ask for it."
     s = self.settings
     return [CosineByEpoch(s.lr, s.epochs)] if s.schedule == 'cosine' else []
 
 @patch
 def prepare_batch(self: FieldTask,
-                  mean: list, # by plane, of pixels in [0, 1]
-                  std: list, # by plane
-                  share: tuple=(0, 1), # of a batch; whole fields are trained on by one process
-                  **augmentation, # scale, angle, brightness
+                  mean: list, # means by input channel, of pixels in [0, 1]
+                  std: list, # standard deviations by input channel
+                  share: tuple=(0, 1), # unused: networks for whole fields are trained by one process
+                  **augmentation, # scale, angle, brightness; none for validation
                  ) -> FieldPrepare: # for batches
-    "From stored fields to the input of the network."
+    "Resizing, augmentation and normalisation of batches."
     return FieldPrepare(mean, std, recipe=self.settings.recipe, **augmentation)
 
 @patch
 def about(self: FieldTask,
-          examples: Examples, # that the network is trained on
-         ) -> dict: # what is saved with the model
+          examples: Examples, # training examples
+         ) -> dict: # saved in model.json
     "The input channels."
     return dict(planes=examples.store.params['planes'])
 
@@ -241,9 +250,9 @@ def train_fields(ws: str, # workspace with fields.csv
 
 # %% ../nbs/07_image_level.ipynb #f95861b8
 def find_rate(ws: str|Path, # workspace
-              n: int=60, # batches of the range test
-              device: str='auto', # auto (the fastest there is), cpu, cuda or mps
-              **settings # of the training, see `FieldSettings`
+              n: int=60, # number of batches of the range test
+              device: str='auto', # device: auto (the fastest available), cpu, cuda or mps
+              **settings # fields of `FieldSettings`
              ) -> float: # learning rate
     "A learning rate for these settings, from a range test."
     task = FieldTask(ws, **settings | dict(schedule='one-cycle'))
@@ -256,12 +265,12 @@ def find_rate(ws: str|Path, # workspace
 
 # %% ../nbs/07_image_level.ipynb #726871ad
 def search_decay(ws: str|Path, # workspace
-                 name: str='fields', # of the models: NAME_wd_0.01 and so on
-                 grid: tuple=(0, .01, .1, .3), # weight decays to try
-                 running: Running=Running(), # device, threads, processes
-                 **settings # of the training, with few epochs
-                ) -> pd.DataFrame: # a row each: valid_loss, mAP, F1, best
-    "Try weight decays; the best one has the lowest validation loss."
+                 name: str='fields', # start of the models' names: NAME_wd_0.01 and so on
+                 grid: tuple=(0, .01, .1, .3), # weight decays to compare
+                 running: Running=Running(), # how the trainings are run
+                 **settings # fields of `FieldSettings`, with few epochs
+                ) -> pd.DataFrame: # a row for each: valid_loss, mAP, F1, best
+    "Compare weight decays; the best one has the lowest validation loss."
     rows = []
     for wd in grid:
         out = fit(FieldTask(ws, **settings | dict(wd=wd)), f'{name}_wd_{wd:g}', running, defaults_of(train_fields))
@@ -272,7 +281,7 @@ def search_decay(ws: str|Path, # workspace
 
 # %% ../nbs/07_image_level.ipynb #3ea5bc27
 def parse_views(text: str, # as in `identity,horizontal,vertical,0.8,1.2`, or `eight`
-               ) -> list: # of views: names, and scales as numbers
+               ) -> list: # views: names, and scales as numbers
     "TTA views of a field, from text."
     views = []
     for view in (part.strip() for part in str(text).split(',')):
@@ -282,16 +291,16 @@ def parse_views(text: str, # as in `identity,horizontal,vertical,0.8,1.2`, or `e
     return views
 
 def _scale(view, text):
-    "A view that is a scale."
+    "A scaled view, from text."
     try: scale = float(view)
     except ValueError: scale = 0
     if .25 <= scale <= 4: return scale
     raise UserError(f'--views {text}: {view!r} is unknown; there are identity, horizontal, vertical, eight, and scales from 0.25 to 4.')
 
-def in_view(x: torch.Tensor, # batch x planes x side x side
-            view, # from `parse_views`
-           ) -> torch.Tensor: # the same in this view
-    "Fields in a view."
+def in_view(x: torch.Tensor, # batch x input channels x side x side
+            view: str|float, # view, from `parse_views`
+           ) -> torch.Tensor: # batch x input channels x new side x new side
+    "Fields in one view."
     if isinstance(view, float): return resize_fields(x, max(32, round(x.shape[-1]*view/32)*32))
     if view.startswith('turn'): return turned(x, int(view[4:]))
     return x if view == 'identity' else x.flip(-1 if view == 'horizontal' else -2)
@@ -299,22 +308,24 @@ def in_view(x: torch.Tensor, # batch x planes x side x side
 # %% ../nbs/07_image_level.ipynb #b7b92539
 @torch.inference_mode()
 def field_probabilities(network: torch.nn.Module, # in eval mode
-                        x: torch.Tensor, # fields, normalised: batch x planes x side x side
-                        views: list=('identity',), # from `parse_views`
+                        x: torch.Tensor, # normalised fields: batch x input channels x side x side
+                        views: list=('identity',), # TTA views, from `parse_views`
                         reduce: str='mean', # over the views: mean or max
-                        tiles: int=1, # along each side; 1 predicts the whole field
+                        tiles: int=1, # tiles along each side; 1 for the whole field
                         join: str='max', # over the tiles: max or mean
                        ) -> torch.Tensor: # batch x classes
-    "Predict whole fields, over views and tiles."
+    "Probabilities of fields, pooled over views and tiles."
     if reduce not in ('mean', 'max'): raise UserError(f'--reduce {reduce}: is unknown; there are mean and max.')
-    if tiles > 1: return pool_tiles(field_probabilities(network, split_tiles(x, tiles), views, reduce), tiles, join)
-    with computing(x.device): p = torch.stack([network(in_view(x, v)).float().sigmoid() for v in views])
-    return p.mean(0) if reduce == 'mean' else p.amax(0)
+    if tiles > 1:
+        of_tiles = field_probabilities(network, split_tiles(x, tiles), views, reduce)
+        return pool_tiles(of_tiles, tiles, join)
+    with computing(x.device): of_views = torch.stack([network(in_view(x, view)).float().sigmoid() for view in views])
+    return of_views.mean(0) if reduce == 'mean' else of_views.amax(0)
 
 # %% ../nbs/07_image_level.ipynb #31b4fa4c
 def family(ws: str|Path, # workspace
-           name: str, # of a model or of models NAME_0, NAME_1, ..., in the workspace or as a path
-          ) -> list: # folders
+           name: str, # a model or models NAME_0, NAME_1, ..., in the workspace or as a path
+          ) -> list: # folders of models
     "The models that a name stands for."
     for base in (Path(ws)/'models'/name, Path(name)):
         found = _family(base) if name else []
@@ -322,7 +333,7 @@ def family(ws: str|Path, # workspace
     raise UserError(f'{Path(ws)/"models"/name}: no such model, nor {name}_0 and so on; give a model of the workspace, or its folder.')
 
 def _family(base):
-    "One model, or the models of its folds."
+    "One model, or the models of all folds."
     if (base/'model.json').exists(): return [base]
     listed = base.with_name(f'{base.name}.folds.csv')
     if listed.exists():
@@ -333,32 +344,37 @@ def _family(base):
     return sorted(found, key=lambda p: int(p.name.removeprefix(start)))
 
 def write_family(ws: str|Path, # workspace
-                 name: str, # of the family
+                 name: str, # name of the family
                  models: list, # names of its models
-                ) -> Path: # the list
-    "List the models that a name stands for, so that those of an earlier run with other folds are not taken for it."
+                ) -> Path: # models/NAME.folds.csv
+    "List the models of a family, so that models of an earlier run with other folds are left out."
     return write_table(Path(ws)/'models'/f'{name}.folds.csv', pd.DataFrame(dict(model=models)))
 
+# %% ../nbs/07_image_level.ipynb #13453735
 def validation_predictions(ws: str|Path, # workspace
-                           names: list, # of families
-                          ) -> tuple: # labels (fields x classes); for each family probabilities (fields x classes)
+                           names: list, # names of families
+                          ) -> tuple: # labels (fields x classes); a list of probabilities (fields x classes), one for each family
     "Out-of-fold predictions of families, for the fields that all of them were validated on."
-    tables = []
-    for name in names:
-        files = [f/'validation.csv' for f in family(ws, name) if (f/'validation.csv').exists()]
-        if not files: raise UserError(f'{name}: was not validated; train it with validation folds, such as --fold 0.')
-        parts = pd.concat([read_table(as_recorded(file), **dict.fromkeys(probability_columns, float)) for file in files])
-        tables.append(parts.groupby(['id', 'labels'])[list(probability_columns)].mean().reset_index('labels'))
-    ids = sorted(set.intersection(*[{*t.index} for t in tables]))
-    if not ids: raise UserError(f'{", ".join(names)}: no field was predicted out-of-fold by all of them; train them with the same folds.')
-    return label_matrix(tables[0].loc[ids, 'labels']), [t.loc[ids, list(probability_columns)].to_numpy() for t in tables]
+    tables = [_validation_table(ws, name) for name in names]
+    ids = sorted(set.intersection(*[set(table.index) for table in tables]))
+    if not ids:
+        raise UserError(f'{", ".join(names)}: no field was predicted out-of-fold by all of them; train them with the same folds.')
+    probabilities = [table.loc[ids, list(probability_columns)].to_numpy() for table in tables]
+    return label_matrix(tables[0].loc[ids, 'labels']), probabilities
+
+def _validation_table(ws, name):
+    "The mean out-of-fold prediction of each field by the members of a family."
+    files = [folder/'validation.csv' for folder in family(ws, name) if (folder/'validation.csv').exists()]
+    if not files: raise UserError(f'{name}: was not validated; train it with validation folds, such as --fold 0.')
+    parts = pd.concat([read_table(as_recorded(file), **dict.fromkeys(probability_columns, float)) for file in files])
+    return parts.groupby(['id', 'labels'])[list(probability_columns)].mean().reset_index('labels')
 
 # %% ../nbs/07_image_level.ipynb #88cd3e67
 def found_weights(labels: np.ndarray, # fields x classes
-                  probabilities: list, # of each family: fields x classes
-                  rounds: int=2000, # of EM
+                  probabilities: list, # fields x classes, one array for each family
+                  rounds: int=2000, # number of EM steps
                  ) -> np.ndarray: # weights with sum 1
-    "The weights of a mean under which the labels are likeliest."
+    "The weights that maximise the likelihood of the labels under the weighted mean."
     likelihood = np.stack([np.clip(np.where(labels, p, 1 - p), 1e-6, 1).ravel() for p in probabilities])
     weights = np.full(len(likelihood), 1/len(likelihood))
     for _ in range(rounds): weights = (weights[:, None]*likelihood/(weights @ likelihood)).mean(1)
@@ -367,25 +383,28 @@ def found_weights(labels: np.ndarray, # fields x classes
 # %% ../nbs/07_image_level.ipynb #87005846
 @dataclass
 class Member:
-    "A network of an ensemble."
-    name: str # of the model
-    network: torch.nn.Module # in eval mode, on its device
+    "One network of an ensemble."
+    name: str # name of the model
+    network: torch.nn.Module # network in eval mode, on its device
     planes: tuple # names of its input channels
-    size: int # side of its fields in pixels
-    prepare: Prepare # its normalisation
-    share: float # weight in the mean
-    folder: Path=None # of the model
+    size: int # side of its input in pixels
+    prepare: Prepare # normalisation of its input
+    share: float # its weight in the mean
+    folder: Path=None # folder of the model
 
 def load_members(ws: str|Path, # workspace
                  models: str, # names of models or families, separated by commas
-                 weights: str='', # equal if empty, `found` on validation fields, or numbers separated by commas
-                 device: torch.device='cpu', # to compute on
-                ) -> list: # of members; their shares have the sum 1
-    "The networks of an ensemble of field models."
+                 weights: str='', # empty (equal), `found` (fitted on validation fields), or numbers separated by commas
+                 device: torch.device='cpu', # device of the networks
+                ) -> list: # members, whose shares have the sum 1
+    "Load the networks of an ensemble of field models."
     names = [m.strip() for m in models.split(',')]
-    w = _weights(ws, names, weights)
-    return [_member(folder, share/len(folders), device)
-            for folders, share in zip([family(ws, name) for name in names], w/w.sum()) for folder in folders]
+    shares = _weights(ws, names, weights)
+    members = []
+    for name, share in zip(names, shares/shares.sum()):
+        folders = family(ws, name)
+        members += [_member(folder, share/len(folders), device) for folder in folders]
+    return members
 
 def _weights(ws, names, weights):
     "The weight of each name."
@@ -398,22 +417,25 @@ def _member(folder, share, device):
     kind = about.get('kind', 'cells')
     if kind != 'fields': raise UserError(f'{folder}: was trained on {kind}, not on whole fields; predict with it alone.')
     prepare = FieldPrepare(about['mean'], about['std'])
-    return Member(folder.name, to_device(network, device), tuple(about['planes']), about.get('size', about['side']), prepare, share, folder)
+    size = about.get('size', about['side'])
+    return Member(folder.name, to_device(network, device), tuple(about['planes']), size, prepare, share, folder)
 
-def made_of(members: list, # of an ensemble
-           ) -> dict: # name -> share, and a stamp that changes when the model is trained again
-    "What a prediction is recorded with."
+# %% ../nbs/07_image_level.ipynb #6600f3b2
+def made_of(members: list, # members of an ensemble
+           ) -> dict: # name -> share, and a hash that changes when the model is trained again
+    "The models of an ensemble, for the record of a prediction."
     return {m.name: [round(m.share, 6), content(m.folder/'model.json')] for m in members}
 
 def numbers(text: str, # numbers separated by commas
-            n: int, # how many there must be
-            option: str='--weights', # that they were given by
+            n: int, # number of weights
+            option: str='--weights', # option that gives them, for the error message
            ) -> np.ndarray: # weights, at least one of them positive
-    "One weight for each name."
-    try: w = np.array([float(o) for o in text.split(',')])
-    except ValueError: w = np.zeros(0)
-    if len(w) != n or w.min() < 0 or not w.any(): raise UserError(f'{option} {text}: {n} numbers are needed, one for each name, or found.')
-    return w
+    "Parse the weights of an ensemble."
+    try: weights = np.array([float(number) for number in text.split(',')])
+    except ValueError: weights = np.zeros(0)
+    if len(weights) != n or weights.min() < 0 or not weights.any():
+        raise UserError(f'{option} {text}: {n} numbers are needed, one for each name, or found.')
+    return weights
 
 # %% ../nbs/07_image_level.ipynb #c716b503
 Weights = Annotated[str, Several(float, Range(0), words=('found',))]
@@ -424,8 +446,8 @@ def class_thresholds(ws: str|Path, # workspace
                      models: str, # names of models or families, separated by commas
                      shares: list, # weight of each name
                      how: str='soft', # soft, best, ratio, or a number
-                     scores: np.ndarray=None, # probabilities of the fields to be labelled, for `ratio`
-                    ) -> np.ndarray: # a threshold for each class
+                     scores: np.ndarray=None, # probabilities of the fields to label, for `ratio`: fields x classes
+                    ) -> np.ndarray: # threshold of each class
     "Thresholds, fitted on out-of-fold predictions."
     if how not in ('soft', 'best', 'ratio'):
         try: return np.full(len(classes), float(how))
@@ -437,10 +459,10 @@ def class_thresholds(ws: str|Path, # workspace
 
 # %% ../nbs/07_image_level.ipynb #14857444
 def write_field_labels(path: str|Path, # CSV to write
-                       ids: list, # of fields
+                       ids: list, # ids of the fields
                        labels: np.ndarray, # fields x classes, boolean
-                       sample: str|Path='', # sample submission, whose ids and order are kept
-                      ) -> list: # ids of the sample that have no prediction
+                       sample: str|Path='', # sample submission, which sets ids and their order
+                      ) -> list: # ids of the sample without prediction
     "Write a submission of whole fields: `Id,Predicted`."
     text = {k: ' '.join(map(str, np.flatnonzero(row))) for k, row in zip(ids, labels)}
     order = read_table(sample, 'sample submission').iloc[:, 0].tolist() if sample else [*ids]
@@ -450,9 +472,9 @@ def write_field_labels(path: str|Path, # CSV to write
 
 # %% ../nbs/07_image_level.ipynb #dfd6c6a8
 def prefetch_fields(fields: list, # rows of the table of fields
-                    kinds: set, # (planes, size) that are wanted
-                   ): # (field, {(planes, size): pixels}), or (field, error)
-    "Fields in all the ways in which networks take them, read before they are needed."
+                    kinds: set, # pairs (input channels, size), one for each kind of input
+                   ): # iterator over (field, {(input channels, size): pixels}) or (field, error)
+    "Read fields as inputs of all networks, before they are needed."
     def read(field):
         try:
             image = read_field(field)
@@ -460,22 +482,28 @@ def prefetch_fields(fields: list, # rows of the table of fields
         except UserError as e: return field, e
     return prefetch([partial(read, f) for f in fields], 8)
 
+# %% ../nbs/07_image_level.ipynb #c31aca57
 def _predict_batch(pictures, members, how, device):
-    "Probabilities of some fields, in the weighted mean over the networks."
-    p = 0
+    "Probabilities of a batch of fields, in the weighted mean over the networks."
+    mean = 0
+    views = parse_views(how['views'])
     for m in members:
-        x = m.prepare(torch.from_numpy(np.stack([planes[m.planes, m.size*how['tiles']] for planes in pictures])).to(device))
-        p = p + m.share*field_probabilities(m.network, x, parse_views(how['views']), how['reduce'], how['tiles'], how['join']).cpu().numpy()
-    return rounded(p)
+        x = np.stack([planes[m.planes, m.size*how['tiles']] for planes in pictures])
+        x = m.prepare(torch.from_numpy(x).to(device))
+        p = field_probabilities(m.network, x, views, how['reduce'], how['tiles'], how['join'])
+        mean = mean + m.share*p.cpu().numpy()
+    return rounded(mean)
 
 def _predict_part(fields, members, how, batch, device):
-    "Probabilities of a part of the fields: id -> probabilities, and what failed."
-    done, failed, ids, pictures = {}, {}, [], []
+    "Probabilities of some fields by id, and errors by id."
+    done, failed = {}, {}
+    ids, pictures = [], []
     def flush():
         if ids: done.update(zip(ids, _predict_batch(pictures, members, how, device).tolist()))
         ids.clear()
         pictures.clear()
-    for field, planes in prefetch_fields(fields, {(m.planes, m.size*how['tiles']) for m in members}):
+    kinds = {(m.planes, m.size*how['tiles']) for m in members}
+    for field, planes in prefetch_fields(fields, kinds):
         if isinstance(planes, Exception):
             failed[field['id']] = str(planes)
             continue
@@ -487,28 +515,34 @@ def _predict_part(fields, members, how, batch, device):
 
 # %% ../nbs/07_image_level.ipynb #e24d242e
 def field_parts(ws: str|Path, # workspace with fields.csv
-                members: list, # from `load_members`
-                name: str, # of the predictions
-                views: str='identity', # as for `parse_views`
+                members: list, # members of the ensemble, from `load_members`
+                name: str, # name of the predictions
+                views: str='identity', # TTA views, as for `parse_views`
                 reduce: str='mean', # over the views: mean or max
-                tiles: int=1, # along each side
+                tiles: int=1, # tiles along each side
                 join: str='max', # over the tiles: max or mean
                 batch: int=16, # batch size
-                device: torch.device='cpu', # to compute on
+                device: torch.device='cpu', # device of the networks
                 progress: bool=True, # show a progress bar?
-               ) -> Outcome: # its parts: id -> probabilities, and what failed
+               ) -> Outcome: # probabilities and errors by id, for each part
     "Probabilities of all fields, predicted once and kept in WS/predictions/NAME.fields."
     fields = read_fields(ws).to_dict('records')
     parts = {f'part-{i//64:05d}': fields[i:i + 64] for i in range(0, len(fields), 64)}
     how = dict(views=views, reduce=reduce, tiles=tiles, join=join)
     dest = Path(ws)/'predictions'/f'{name}.fields'
     return run_stage(lambda part: _predict_part(part, members, how, batch, device), parts, dest, 'predict_fields',
-                     how | dict(models=made_of(members)), inputs=lambda part: [p for f in part for p in field_files(f)],
-                     output=dest.with_name(f'{name}.fields.csv'), n_jobs=1, progress=progress)
+                     how | dict(models=made_of(members)), inputs=_files_of, output=dest.with_name(f'{name}.fields.csv'),
+                     n_jobs=1, progress=progress)
 
-def field_results(out: Outcome, # of `field_parts`
-                 ) -> tuple: # id -> probabilities; id -> what is wrong with a field
-    "The probabilities of all parts."
+def _files_of(fields):
+    "The files that some fields are read from."
+    files = []
+    for field in fields: files += field_files(field)
+    return files
+
+def field_results(out: Outcome, # outcome of `field_parts`
+                 ) -> tuple: # id -> probabilities; id -> error
+    "The probabilities and errors of all parts."
     done, failed = {}, {}
     for part in out.results.values():
         done |= part['fields']
@@ -517,50 +551,58 @@ def field_results(out: Outcome, # of `field_parts`
 
 # %% ../nbs/07_image_level.ipynb #f3507191
 def read_field_predictions(ws: str|Path, # workspace
-                           name: str, # of the predictions
+                           name: str, # name of the predictions
                           ) -> pd.DataFrame: # id, p0 to p18
-    "Probabilities of whole fields."
+    "Read the probabilities of whole fields."
     path = Path(ws)/'predictions'/f'{name}.fields.csv'
     return read_table(path, 'predictions of whole fields', **dict.fromkeys(probability_columns, float))
 
 def _write_fields(ws, name, out, models, members, thresholds, dest, sample, home):
     "The table of probabilities, and the file of labels."
     done, failed = field_results(out)
-    p = np.array([*done.values()]).reshape(-1, len(classes))
-    shares = [sum(m.share for m in members if m.folder in family(home, n.strip())) for n in models.split(',')]
-    labels = decide(p, class_thresholds(home, models, shares, thresholds, p))
-    table = pd.DataFrame(p, columns=probability_columns)
+    probabilities = np.array([*done.values()]).reshape(-1, len(classes))
+    shares = [_share(members, family(home, model.strip())) for model in models.split(',')]
+    labels = decide(probabilities, class_thresholds(home, models, shares, thresholds, probabilities))
+    table = pd.DataFrame(probabilities, columns=probability_columns)
     table.insert(0, 'id', [*done])
     folder = Path(ws)/'predictions'
-    file, dest = write_table(folder/f'{name}.fields.csv', table), Path(dest or folder/f'{name}.labels.csv')
+    file = write_table(folder/f'{name}.fields.csv', table)
+    dest = Path(dest or folder/f'{name}.labels.csv')
     lacks = write_field_labels(dest, [*done], labels, sample)
     note = f'{len(done)} fields in {file}, their labels in {dest}.'
     if lacks: note += f' {len(lacks)} fields of the sample have no prediction.'
-    results = {k: dict(labels=int(row.sum())) for k, row in zip(done, labels)}
-    return Outcome('predict', results, {k: (e, '') for k, e in failed.items()} | out.failed, out.skipped, note)
+    results = {field: dict(labels=int(row.sum())) for field, row in zip(done, labels)}
+    errors = {field: (error, '') for field, error in failed.items()}
+    return Outcome('predict', results, errors | out.failed, out.skipped, note)
+
+def _share(members, folders):
+    "The weight of a family: the sum over its members."
+    return sum(m.share for m in members if m.folder in folders)
 
 # %% ../nbs/07_image_level.ipynb #804e9ef7
 @command
 def predict_fields(ws: str, # workspace with fields.csv
                    models: Models, # names of models, or of folds NAME_0, NAME_1, ..., separated by commas
-                   name: Name='', # of the predictions: WS/predictions/NAME.fields.csv (the names of the models)
+                   name: Name='', # name of the predictions: WS/predictions/NAME.fields.csv (the names of the models)
                    views: Views='identity', # TTA views, such as identity,horizontal,vertical,0.8,1.2, or eight
                    reduce: Literal['mean', 'max']='mean', # over the views: mean or max
-                   tiles: Annotated[int, Range(1, 64)]=1, # along each side: the field in full detail, in pieces
+                   tiles: Annotated[int, Range(1, 64)]=1, # tiles along each side, to predict the field in full detail
                    join: Literal['max', 'mean']='max', # over the tiles: max or mean
-                   weights: Weights='', # of the names: equal if empty, found (on validation fields), or numbers
-                   thresholds: Thresholds='soft', # soft, best, ratio, or a number
+                   weights: Weights='', # weights of the models: empty (equal), found (fitted on validation fields), or numbers
+                   thresholds: Thresholds='soft', # thresholds of the classes: soft, best, ratio, or a number
                    dest: Place='', # file of labels, Id,Predicted (WS/predictions/NAME.labels.csv)
-                   sample: str='', # sample submission, whose fields and order are kept
+                   sample: str='', # sample submission, which sets fields and their order
                    trained_in: str='', # workspace with the models (WS)
                    batch: Count=16, # batch size
-                   device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
+                   device: Device='auto', # device: auto (the fastest available), cpu, cuda or mps
                    threads: Count=1, # CPU threads
                    progress: bool=True, # show a progress bar?
                   ) -> Outcome: # its note says where the files are
     "Predict the labels of whole fields, into WS/predictions."
     if sample: existing(sample, 'sample submission (--sample)')
-    name, device, home = name or models.replace(',', '+'), compute_device(device), trained_in or ws
+    name = name or models.replace(',', '+')
+    device = compute_device(device)
+    home = trained_in or ws
     members = load_members(home, models, weights, device)
     class_thresholds(home, models, [1]*len(models.split(',')), thresholds, np.zeros((1, len(classes))))
     with using_threads(threads): out = field_parts(ws, members, name, views, reduce, tiles, join, batch, device, progress)
@@ -568,29 +610,31 @@ def predict_fields(ws: str, # workspace with fields.csv
 
 # %% ../nbs/07_image_level.ipynb #5a2758af
 def field_scores(ws: str|Path, # workspace with labels
-                 name: str, # of the predictions
+                 name: str, # name of the predictions
                  labels: str|Path='', # file of labels (WS/predictions/NAME.labels.csv)
-                ) -> dict: # fields, mAP, macro F1, micro F1; empty when no label is known
-    "Scores of predicted fields."
+                ) -> dict: # fields, mAP, macro_F1, micro_F1; empty if no field has labels
+    "Scores of the predictions of fields."
     known = read_fields(ws).set_index('id').labels
     p = read_field_predictions(ws, name).set_index('id')
     file = labels or Path(ws)/'predictions'/f'{name}.labels.csv'
     predicted = read_table(file, 'file of labels', ('Id', 'Predicted')).set_index('Id').Predicted
     ids = [k for k in p.index if known[k] and k in predicted.index]
     if not ids: return {}
-    truth, given = label_matrix(known[ids]), label_matrix(predicted[ids].str.replace(' ', '|'))
-    return dict(fields=len(ids), mAP=mean_ap(truth, p.loc[ids].to_numpy()), macro_F1=f1(truth, given), micro_F1=f1(truth, given, 'micro'))
+    truth = label_matrix(known[ids])
+    given = label_matrix(predicted[ids].str.replace(' ', '|'))
+    return dict(fields=len(ids), mAP=mean_ap(truth, p.loc[ids].to_numpy()),
+                macro_F1=f1(truth, given), micro_F1=f1(truth, given, 'micro'))
 
-def scores_note(scores: dict, # from `field_scores`
-               ) -> str: # a sentence; empty without scores
-    "Scores in words."
+def scores_note(scores: dict, # scores, from `field_scores`
+               ) -> str: # sentence; empty without scores
+    "Scores as a sentence."
     if not scores: return ''
     return (f'{scores["fields"]} fields with labels: mAP {scores["mAP"]:.3f}, macro F1 {scores["macro_F1"]:.3f}, '
             f'micro F1 {scores["micro_F1"]:.3f}.')
 
 def validation_note(ws: str|Path, # workspace
-                    name: str, # of a family
-                   ) -> str: # a sentence
+                    name: str, # name of a family
+                   ) -> str: # sentence
     "Validation scores of all folds together."
     labels, (p,) = validation_predictions(ws, [name])
     given = decide(p, fit_thresholds(labels, p))

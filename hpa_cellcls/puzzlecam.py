@@ -1,4 +1,4 @@
-"""After this page you can train a network on whole fields so that it also gives a map of *where* each class is, as the 21st place did (S4).
+"""After this page you can train a network on whole fields so that it also maps *where* each class is, as the 21st place did (S4).
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/puzzlecam.html.md"""
 
@@ -29,7 +29,7 @@ from .stage import UserError, content
 
 # %% ../nbs/08_puzzlecam.ipynb #5f04523b
 def _finer(body, stride):
-    "The small body with maps of a finer stride: its last blocks keep the resolution."
+    "Give the small body maps of a finer stride: its last blocks keep the resolution."
     kept = {32: 0, 16: 1, 8: 2}[stride]
     for block in list(body.blocks)[len(body.blocks) - kept:]:
         block.convs[0][0].stride = (1, 1)
@@ -37,7 +37,7 @@ def _finer(body, stride):
     return body
 
 def _cam_body(arch, channels, stride, pretrained):
-    "A body whose last map has the stride that was asked for."
+    "A body whose last map has a given stride."
     if stride not in (8, 16, 32): raise UserError(f'stride={stride}: is not one of 8, 16, 32.')
     if arch == 'small': return _finer(make_body(arch, channels, 'timm', pretrained), stride)
     def create(**options):
@@ -51,14 +51,14 @@ def _cam_body(arch, channels, stride, pretrained):
 
 # %% ../nbs/08_puzzlecam.ipynb #37b9ac42
 class CamNetwork(nn.Module):
-    "A body and class maps: fields in, logits out; in training, the maps of the whole and of the tiles."
+    "A network with class maps. It returns logits; in training, the maps of the whole fields and of the tiles."
     def __init__(self,
                  arch: str='small', # small, or the name of a timm network, such as efficientnet_b4 and resnest101e
-                 channels: tuple=all_channels, # names of the channels, in the order in which they come
-                 n_classes: int=19, # maps
-                 stride: int=16, # pixels of a field that one position of a map stands for: 8, 16 or 32
+                 channels: tuple=all_channels, # names of the input channels, in their order
+                 n_classes: int=19, # number of classes
+                 stride: int=16, # stride of the maps in pixels: 8, 16 or 32
                  pieces: int=2, # tiles along each side; 1 is an ordinary CAM
-                 pretrained: bool|str=False, # True: timm's weights, fetched; or a file of such weights
+                 pretrained: bool|str=False, # True for timm's weights (fetched), or a file of such weights
                 ):
         super().__init__()
         self.config = dict(arch=arch, channels=list(channels), n_classes=n_classes, stride=stride, pieces=pieces, pretrained=pretrained)
@@ -68,6 +68,7 @@ class CamNetwork(nn.Module):
     def forward(self,
                 x: torch.Tensor, # fields x channels x height x width, normalised
                ) -> torch.Tensor: # fields x classes; in training, fields x 2 x classes x h x w
+        "Logits of fields, or in training the maps of the whole fields and of the tiles."
         maps = self.maps(x)
         if not self.training: return maps.mean((2, 3))
         pieces = self.config['pieces']
@@ -86,34 +87,35 @@ def features(self: CamNetwork,
 def maps(self: CamNetwork,
          x: torch.Tensor, # fields x channels x height x width, normalised
         ) -> torch.Tensor: # fields x classes x h x w
-    "The class maps, as they come: positive where a class is, negative where it is not."
+    "The class maps: positive where a class is found, negative elsewhere."
     return self.head(self.features(x))
 
 @patch
 def groups(self: CamNetwork) -> list: # parameters of the body, parameters of the head
-    "Parameters in two groups, so that the head can learn before the body does."
+    "Two groups of parameters, so that the head can be trained before the body."
     return [list(self.body.parameters()), list(self.head.parameters())]
 
 # %% ../nbs/08_puzzlecam.ipynb #17ff4d50
-def reconstruction(whole: torch.Tensor, # maps: fields x classes x h x w
-                   joined: torch.Tensor, # maps of the tiles, joined
+def reconstruction(whole: torch.Tensor, # maps of whole fields: fields x classes x h x w
+                   joined: torch.Tensor, # maps of tiles, joined: fields x classes x h x w
                    targets: torch.Tensor, # fields x classes
-                   weights: torch.Tensor=None, # the same; 0 is unknown
-                  ) -> torch.Tensor: # one number
-    "How much the maps of whole and tiles differ, where the field has the class."
-    _, targets, _ = known_part(targets.float(), targets, weights)
+                   weights: torch.Tensor=None, # fields x classes; 0 is unknown
+                  ) -> torch.Tensor: # scalar
+    "The mean difference between the maps of whole fields and of tiles, for the classes of each field."
+    targets = known_part(targets.float(), targets, weights)[1]
     return ((whole - joined).abs()*targets[..., None, None]).mean()
 
 @dataclass
 class PuzzleLoss:
-    "Labels from the whole, labels from the tiles, and agreement of their maps; for logits, the first alone."
-    base: Loss=field(default_factory=lambda: Focal(gamma=1)) # of logits, targets, weights
-    alpha: float=0. # how much agreement counts
+    "Loss of whole fields, loss of tiles, and difference of their maps; for logits, the first alone."
+    base: Loss=field(default_factory=lambda: Focal(gamma=1)) # loss of logits, targets, weights
+    alpha: float=0. # weight of the reconstruction loss
     def __call__(self,
-                 output: torch.Tensor, # of a `CamNetwork`
+                 output: torch.Tensor, # output of a `CamNetwork`: maps or logits
                  targets: torch.Tensor, # fields x classes
-                 weights: torch.Tensor=None, # the same; 0 is unknown
-                ) -> torch.Tensor: # one number
+                 weights: torch.Tensor=None, # fields x classes; 0 is unknown
+                ) -> torch.Tensor: # scalar
+        "The loss of a batch."
         if output.ndim == 2: return self.base(output, targets, weights)
         whole, joined = output.float().unbind(1)
         labels = sum(self.base(maps.mean((2, 3)), targets, weights) for maps in (whole, joined))
@@ -122,34 +124,35 @@ class PuzzleLoss:
 # %% ../nbs/08_puzzlecam.ipynb #24fb2dc1
 def alpha_at(done: float, # fraction of the training that is over
              alpha: float=4, # full weight
-             until: float=.5, # when it is reached
-            ) -> float: # weight now
+             until: float=.5, # fraction of the training at which it is reached
+            ) -> float: # current weight
     "The weight of the reconstruction loss during training."
     return alpha*min(1, done/until)
 
-def training_progress(callback: Callback, # of a learner with a `Checkpointer`
-                     ) -> float: # fraction of the whole training that is over
-    "Where in the whole training the current batch is."
+def training_progress(callback: Callback, # callback of a learner with a `Checkpointer`
+                     ) -> float: # fraction of the training that is over
+    "Progress of the whole training at the current batch."
     done = callback.checkpointer.offset + callback.epoch + callback.iter/callback.n_iter
     return done/callback.checkpointer.total
 
 class Ramp(Callback):
-    "Sets the loss's alpha before every batch."
+    "Set the alpha of the loss before every batch."
     def __init__(self,
                  alpha: float=4, # full weight
                 ):
         self.alpha = alpha
         self.seen = []
     def before_batch(self):
+        "Set alpha, and note it in `seen`."
         if not self.training: return
         self.learn.loss_func.alpha = alpha_at(training_progress(self), self.alpha)
         self.seen.append(self.learn.loss_func.alpha)
 
 # %% ../nbs/08_puzzlecam.ipynb #4ec4aee3
-def load_cam(folder: str|Path, # of a saved model
-             channels: tuple=None, # the channels that it will be given, when they are known
-            ) -> tuple: # network in eval mode, description
-    "A saved network with class maps, and what is saved with it."
+def load_cam(folder: str|Path, # folder of a model
+             channels: tuple=None, # names of the input channels, to be compared with those of the model
+            ) -> tuple: # network in eval mode, description of the model
+    "Load a network with class maps."
     card = read_model_card(folder)
     config, about = card['network'], card['about']
     if 'pieces' not in config: raise UserError(f'{folder}: is a network without class maps; train one with `hpa_cellcls train-cam`.')
@@ -161,7 +164,7 @@ def load_cam(folder: str|Path, # of a saved model
 
 # %% ../nbs/08_puzzlecam.ipynb #20490555
 def _poly_groups(network):
-    "Weights of the body, its biases, the head."
+    "Parameters in three groups: weights of the body, its biases, the head."
     named = [*network.body.named_parameters()]
     weights = [p for name, p in named if not name.endswith('bias')]
     biases = [p for name, p in named if name.endswith('bias')]
@@ -169,24 +172,25 @@ def _poly_groups(network):
 
 @dataclass
 class Optimiser:
-    "An optimiser of S4: how its groups of parameters are made, and their learning rates and weight decays as multiples."
-    kind: callable # of torch
-    groups: callable # network -> groups of parameters
-    rates: tuple # for each group
-    decays: tuple # for each group
+    "An optimiser of S4, with multiples of the learning rate and of the weight decay for its groups of parameters."
+    kind: callable # torch optimiser
+    groups: callable # makes groups of parameters of a network
+    rates: tuple # multiple of the learning rate, for each group
+    decays: tuple # multiple of the weight decay, for each group
 
 s4_optimisers = dict(adam=Optimiser(torch.optim.Adam, lambda network: network.groups(), (1, 1), (1, 1)),
                      poly=Optimiser(partial(torch.optim.SGD, momentum=1e-4), _poly_groups, (1, 2, 10), (1, 0, 1)))
 
+# %% ../nbs/08_puzzlecam.ipynb #4b47a7b0
 def rate_at(schedule: str, # adam or poly
-            epoch: int, # from 0, over the whole training
+            epoch: int, # epoch of the whole training, from 0
             done: float, # fraction of the training that is over
-           ) -> float: # multiple of the first rate
+           ) -> float: # multiple of the first learning rate
     "The learning rate of S4's schedules."
     return .85**epoch if schedule == 'adam' else (1 - done)**.9
 
 class S4Schedule(Callback):
-    "The optimiser of S4, and its learning rates."
+    "Train with an optimiser of S4, and set its learning rates."
     def __init__(self,
                  schedule: str, # adam or poly
                  lr: float, # first learning rate
@@ -195,28 +199,32 @@ class S4Schedule(Callback):
         self.lr = lr
         self.optimiser = s4_optimisers[schedule]
     def after_create(self):
+        "Replace the optimiser of the learner."
         self.learn.opt_func = partial(OptimWrapper, opt=self.optimiser.kind)
         self.learn.splitter = self.optimiser.groups
     def before_batch(self):
+        "Set the learning rates and weight decays of all groups."
         if not self.training: return
         epoch = self.checkpointer.offset + self.epoch
-        now = self.lr*rate_at(self.schedule, epoch, training_progress(self))
-        self.opt.set_hypers(lr=[now*r for r in self.optimiser.rates], wd=[self.learn.wd*d for d in self.optimiser.decays])
+        lr = self.lr*rate_at(self.schedule, epoch, training_progress(self))
+        rates = [lr*multiple for multiple in self.optimiser.rates]
+        decays = [self.learn.wd*multiple for multiple in self.optimiser.decays]
+        self.opt.set_hypers(lr=rates, wd=decays)
 
 # %% ../nbs/08_puzzlecam.ipynb #19952a65
 @dataclass(kw_only=True)
 class CamSettings(Settings):
-    "What the training with class activation maps can be told."
+    "Settings of the training with class activation maps."
     size: FieldSize=512 # longer side of a field in pixels (S4: 640)
-    stride: Literal[8, 16, 32]=16 # of the maps: pixels of a field for one position
+    stride: Literal[8, 16, 32]=16 # stride of the maps in pixels
     pieces: Annotated[int, Range(1, 16)]=2 # Puzzle-CAM: tiles along each side; 1 is an ordinary CAM
     alpha: Amount=4 # Puzzle-CAM: weight of the reconstruction loss, reached at half of the training
-    gamma: Amount=1 # of the focal loss
+    gamma: Amount=1 # gamma of the focal loss
     lr: Positive=.003 # maximum learning rate
     schedule: Literal['one-cycle', 'head-first', 'multistep', 'adam', 'poly']='one-cycle' # learning-rate schedule; S4's are adam and poly
     batch: Count=8 # batch size
-    scale: ShareBelowOne=0 # augmentation: random scale, up to this share larger or smaller
-    angle: Annotated[float, Range(0, 180)]=0 # augmentation: random rotation, up to so many degrees, besides quarter turns
+    scale: ShareBelowOne=0 # augmentation: random scale, up to this fraction larger or smaller
+    angle: Annotated[float, Range(0, 180)]=0 # augmentation: random rotation, up to this angle in degrees, besides quarter turns
     brightness: ShareBelowOne=.1 # augmentation: brightness jitter
     wd: Amount=None # weight decay (.05; 0 with adam, 1e-4 with poly)
     def __post_init__(self):
@@ -224,6 +232,7 @@ class CamSettings(Settings):
         tile = self.stride*self.pieces
         if self.size % tile: raise UserError(f'--size {self.size}: must be a multiple of {tile}, so that the maps of tiles fit together.')
 
+# %% ../nbs/08_puzzlecam.ipynb #5192622c
 class CamTask(Task):
     "Training with class activation maps."
     stage = 'train_cam'
@@ -233,16 +242,19 @@ class CamTask(Task):
     load = staticmethod(load_cam)
     channels = all_channels
     def check(self):
-        "Refuse what cannot be trained on, before anything is written."
+        "Raise an error if the settings or the fields do not allow a training, before anything is written."
         super().check(self.channels)
         self.check_fields()
-    def inputs(self) -> dict: # that the result depends on
+    def inputs(self) -> dict: # name -> hash
+        "The files that the result depends on."
         return dict(fields=content(self.ws/'fields.csv'))
-    def prepare(self, n_jobs) -> dict: # id -> what is wrong with a field
-        "Store the fields in the size that is wanted."
+    def prepare(self,
+                n_jobs: int=None, # number of processes (all cores)
+               ) -> dict: # id -> error, for fields that cannot be read
+        "Store the fields at the size of the settings."
         return store_fields(self.ws, self.settings.size, ','.join(self.channels), n_jobs=n_jobs).failed
-    def examples(self) -> Examples:
-        "Fields with their labels."
+    def examples(self) -> Examples: # fields, targets, and rows of both sets
+        "The fields to train and to validate on."
         s = self.settings
         store = open_fields(self.ws, s.size, ','.join(self.channels))
         targets, weights = cell_targets(store.table)
@@ -254,8 +266,8 @@ class CamTask(Task):
 # %% ../nbs/08_puzzlecam.ipynb #10ed9ecb
 @patch
 def network(self: CamTask,
-            examples: Examples, # that it is trained on
-           ) -> tuple: # network, mean and standard deviation by channel
+            examples: Examples, # training examples
+           ) -> tuple: # network, means and standard deviations by channel
     "The network to start from, and how its input is normalised."
     s = self.settings
     def build(pretrained): return CamNetwork(s.arch, self.channels, stride=s.stride, pieces=s.pieces, pretrained=pretrained)
@@ -264,18 +276,18 @@ def network(self: CamTask,
     return network, *examples.mean_and_std()
 
 @patch
-def loss(self: CamTask): # of logits or maps, targets, weights
+def loss(self: CamTask) -> PuzzleLoss: # of logits or maps, targets, weights
     "The loss of Puzzle-CAM; `Ramp` sets its alpha."
     return PuzzleLoss(Focal(gamma=self.settings.gamma))
 
 @patch
-def plan(self: CamTask) -> list: # of phases
+def plan(self: CamTask) -> list: # phases, as `phases` gives them
     "The phases of the schedule."
     s = self.settings
     return [phase(s.epochs, s.lr)] if s.schedule in s4_optimisers else phases(s.schedule, s.epochs, s.lr)
 
 @patch
-def callbacks(self: CamTask) -> list: # of fastai's callbacks
-    "The ramp of alpha, and S4's optimiser if it is wanted."
+def callbacks(self: CamTask) -> list: # fastai callbacks
+    "The ramp of alpha, and S4's optimiser if the settings ask for it."
     s = self.settings
     return [Ramp(s.alpha), S4Schedule(s.schedule, s.lr)] if s.schedule in s4_optimisers else [Ramp(s.alpha)]

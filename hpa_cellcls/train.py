@@ -21,10 +21,10 @@ from .stage import Outcome, UserError, content
 from .store import CellStore
 
 # %% ../nbs/03_train_single.ipynb #26f47b35
-min_nucleus = .2 # recommended for labels of images
+min_nucleus = .2 # recommended for image labels
 
-def keeps_nucleus(table: pd.DataFrame, # of a store of cells
-                  min_fraction: float, # of the median area of nuclei inside the field; 0 keeps all
+def keeps_nucleus(table: pd.DataFrame, # table of a store of cells, with at_border and nucleus_area
+                  min_fraction: float, # fraction of the median area of whole nuclei; 0 keeps all cells
                  ) -> np.ndarray: # boolean, for each cell
     "True for cells that keep at least `min_fraction` of a typical nucleus."
     if not min_fraction: return np.ones(len(table), bool)
@@ -34,48 +34,52 @@ def keeps_nucleus(table: pd.DataFrame, # of a store of cells
 # %% ../nbs/03_train_single.ipynb #5f6dfcbf
 @dataclass(kw_only=True)
 class CellSettings(ClassifierSettings):
-    "What the training on cells can be told."
-    labels: Name='single' # training labels: single (single-label images), copied (image labels for every cell), or pseudo-labels by name
+    "Settings of the training on cells."
+    labels: Name='single' # training labels: single (of single-label images), copied (image labels for every cell), pseudo-labels
     min_nucleus: Share=0 # leave out border cells that keep less than this fraction of a typical nucleus
-    refine_labels: ShareBelowOne=0 # label refinement: fraction of the epochs after which refined labels are used fully; 0 never
-    blend: ShareBelowOne=0 # augmentation: fraction of crops that get the protein of another cell as well, and its labels
+    refine_labels: ShareBelowOne=0 # label refinement: fraction of the epochs after which it is used fully; 0 for none
+    blend: ShareBelowOne=0 # augmentation: fraction of crops that get another cell's protein and labels as well
     def __post_init__(self):
         if not self.head: self.head = 'stages' if self.arch == 'small' else 'timm'
         if self.refine_labels and self.labels not in ('single', 'copied'):
             raise UserError(f'--refine-labels with --labels {self.labels}: only labels of images (single, copied) can be refined.')
 
+# %% ../nbs/03_train_single.ipynb #939e8a5b
 class CellTask(Task):
     "Training on single cells."
     Settings = CellSettings
     files = ('training_predictions.parquet',)
     def check(self):
-        "Refuse what cannot be trained on, before anything is written."
+        "Raise an error if the settings or the cells do not allow a training, before anything is written."
         examples = self.examples()
         super().check(tuple(examples.store.params['only']))
         check_folds(examples.store.table, self.settings.fold)
         self.advice = ', or train on --labels copied' if self.settings.labels == 'single' else ''
         if self.settings.blend and 'green' not in examples.store.params['only']:
             raise UserError(f'--blend {self.settings.blend}: the cells were cut without the protein (green); cut them with it.')
-    def inputs(self) -> dict: # that the result depends on
+    def inputs(self) -> dict: # name -> hash
+        "The files that the result depends on."
         return dict(cells=content(self.ws/'cells'/'manifest.json'))
-    def examples(self) -> Examples:
-        "Cells with their labels."
-        s, store = self.settings, CellStore(self.ws/'cells')
+    def examples(self) -> Examples: # cells, targets, and rows of both sides
+        "The cells to train and to validate on."
+        s = self.settings
+        store = CellStore(self.ws/'cells')
         targets, weights = read_targets(self.ws, store.table, s.labels)
         training, validation = split_train_valid(store.table, s.fold, weights)
         training = training[keeps_nucleus(store.table, s.min_nucleus)[training]]
         if not len(training):
-            raise UserError(f'{self.ws}: holds no cell to train on with --labels {s.labels} --fold {s.fold!r}; '
-                            'give other labels, or fewer folds.')
+            options = f'--labels {s.labels} --fold {s.fold!r}'
+            raise UserError(f'{self.ws}: holds no cell to train on with {options}; give other labels, or fewer folds.')
         return Examples(store, targets, weights, training, validation, cell_targets(store.table))
 
 # %% ../nbs/03_train_single.ipynb #9bd7dc39
 @patch
 def network(self: CellTask,
-            examples: Examples, # that it is trained on
+            examples: Examples, # training examples
            ) -> tuple: # network, mean and standard deviation by channel
     "The network to start from, and how its input is normalised."
-    s, channels = self.settings, tuple(examples.store.params['only'])
+    s = self.settings
+    channels = tuple(examples.store.params['only'])
     build = partial(build_classifier, arch=s.arch, channels=channels, head=s.head, dropout=s.dropout)
     network, about = initial_network(self.ws, s.init, channels, build)
     if about: return network, about['mean'], about['std']
@@ -83,8 +87,8 @@ def network(self: CellTask,
     return network, *examples.mean_and_std()
 
 @patch
-def callbacks(self: CellTask) -> list: # of fastai's callbacks
-    "The tracker of training predictions, and label refinement if it is wanted."
+def callbacks(self: CellTask) -> list: # fastai callbacks
+    "The tracker of training predictions, and label refinement if the settings ask for it."
     s = self.settings
     if not s.refine_labels: return [PredictionTracker()]
     from hpa_cellcls.label_noise import LabelRefinement
@@ -93,9 +97,9 @@ def callbacks(self: CellTask) -> list: # of fastai's callbacks
 
 @patch
 def about(self: CellTask,
-          examples: Examples, # that the network is trained on
-         ) -> dict: # what is saved with the model
-    "The class prior among the cells that the network is trained on."
+          examples: Examples, # training examples
+         ) -> dict: # saved in model.json
+    "The class prior of the training cells."
     return dict(class_prior=np.average(examples.targets[examples.training], axis=0).round(5).tolist())
 
 # %% ../nbs/03_train_single.ipynb #6fd8b183
