@@ -168,7 +168,7 @@ def _trained_on(models, name, checksum=''):
                         'bring it back, or give --weights as numbers.')
     if checksum and digest(card)[:len(checksum)] != checksum:
         raise UserError(f'{card.parent}: was trained anew since it predicted; predict again.')
-    init = read_json(card, 'description of a model').get('about', {}).get('trained', {}).get('init', '')
+    init = read_json(card, 'description of a model', ('about',))['about'].get('trained', {}).get('init', '')
     file = as_recorded(card.parent/'trained_on.csv', 'list of the training fields of a model')
     fields = {*read_table(file, columns=('id',)).id}
     places = [models/init, Path(init)] if init else []
