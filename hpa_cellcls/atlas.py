@@ -621,6 +621,5 @@ def download(table: str, # kaggle_2021.tsv, or subcellular_location.tsv of the a
     if not len(choice.fields):
         raise UserError(f'{table}: none of its images fits; see the steps above, and widen --classes or --cell-lines.')
     out = fetch_fields(choice.fields, dest, format, size, bits, png, address, fetcher)
-    notes.insert(0, f'{len(read_table(Path(dest)/"train.csv"))} fields are in {dest} ({licence}, see ATTRIBUTION.txt).')
-    out.note = ' '.join(notes)
+    out.note = ' '.join([f'{len(read_table(Path(dest)/"train.csv"))} fields are in {dest} ({licence}, see ATTRIBUTION.txt).', *notes])
     return out

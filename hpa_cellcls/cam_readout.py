@@ -406,7 +406,7 @@ def calibrate(ws: str|Path, # workspace with fields.csv and masks
               folder: str|Path, # folder of the model
               settings: ReadoutSettings=ReadoutSettings(), # settings of the read-out
               device: str='auto', # device: auto (the fastest available), cpu, cuda or mps
-             ) -> dict: # content of calibration.json
+             ) -> tuple: # content of calibration.json; id -> error, for fields that cannot be read
     "Calibrate the read-out of a model, on fields with one label that the network was trained on."
     s = settings
     folder = Path(folder)
@@ -427,7 +427,7 @@ def calibrate(ws: str|Path, # workspace with fields.csv and masks
                 pool=s.pool, booster=s.booster, scaler=s.scaler, weight=weight, fields=len(readings),
                 edges=steps.edges.tolist(), values=steps.values.tolist())
     write_text(folder/'calibration.json', json.dumps(card) + '\n')
-    return card
+    return card, read.failed
 
 def _single_label_fields(ws):
     "The fields of a workspace whose cells have their one label."
@@ -458,17 +458,21 @@ class CalibratedCamTask(CamTask):
     "Training with class activation maps, calibration included."
     Settings = CalibratedCamSettings
     files = ('calibration.json',)
+    def check(self):
+        "Raise an error if there are no fields to train on, or none to calibrate on."
+        super().check()
+        _, validation = self.split(_single_label_fields(self.ws), 'one label')
+        if self.settings.cam_weight == 'validation' and not len(validation):
+            raise UserError(f'{self.ws}: holds no validation field with one label to find --cam-weight on; give a number, such as 0.5.')
     def finish(self,
                folder: Path, # folder of the model
                running: Running, # how the training is run
-              ) -> str: # warning; empty if the model is calibrated
+              ) -> dict: # id -> error, for fields that cannot be segmented or read
         "Calibrate the model."
-        with_masks(self.ws, running.n_jobs)
+        failed = with_masks(self.ws, running.n_jobs).failed
         names = [field.name for field in dataclass_fields(ReadoutSettings)]
         settings = ReadoutSettings(**{name: getattr(self.settings, name) for name in names})
-        try: calibrate(self.ws, folder, settings, running.device)
-        except UserError as e: return f'WARNING: the model is not calibrated, since {e}'
-        return ''
+        return failed | calibrate(self.ws, folder, settings, running.device)[1]
 
 @command
 @with_options(CalibratedCamSettings, Running)

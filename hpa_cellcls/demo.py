@@ -44,34 +44,11 @@ def evaluate_predictions(ws: str|Path, # workspace with masks and predictions
     return dict(cells=len(p), cell_mAP=mean_ap(shows, p), cell_F1=f1(shows, p > .5), ECE=calibration_error(shows, p),
                 competition_mAP=result.mAP)
 
-# %% ../nbs/11_report.ipynb #10837d67
+# %% ../nbs/11_report.ipynb #e0e4743f
 sizes = dict(tiny=dict(fields=24, test=6, pixels=256, epochs=(1, 1, 1)),
              small=dict(fields=240, test=60, pixels=512, epochs=(16, 6, 16)),
              large=dict(fields=1000, test=300, pixels=512, epochs=(24, 12, 18)))
 _rows = {'single': 'S1, first stage', 'full': 'S1', 'best-no-context': 'best, without field context', 'best': 'best (ours)'}
-
-@command
-def demo(dest: Place='demo', # folder for all files of the demo
-         size: Literal['tiny', 'small', 'large']='small', # small (a few minutes) or large (half an hour)
-         seed: Annotated[int, Range(0, 2**30)]=0, # random seed of the fields and the training
-         n_jobs: Count=None, # processes (all cores)
-        ) -> Outcome: # its note is the table of scores
-    "S1 and our system on generated fields: draw, segment, cut, train, predict, score, report."
-    start = perf_counter()
-    home = Path(dest)
-    _draw_and_segment(home, sizes[size], seed, n_jobs)
-    _train_all(home/'ws', sizes[size]['epochs'], seed)
-    test, truth = home/'test', home/'test_data/truth'
-    predicted = []
-    for name in _rows:
-        model, no_context = home/'ws/models'/name.removesuffix('-no-context'), name.endswith('-no-context')
-        predicted.append(predict(test, str(model), name=name, field_context=not no_context, n_jobs=n_jobs))
-    _print_step(7, 'Predicting the other fields', *predicted)
-    table = pd.DataFrame({name: evaluate_predictions(test, name, truth) for name in _rows}).T
-    write_table(home/'scores.csv', table.rename_axis('model').reset_index())
-    page = report(test, 'best', truth=_true_cells(test, truth), dest=home/'report/index.html', n_jobs=n_jobs)
-    _print_step(8, 'Writing the report', page)
-    return _outcome(home, table, perf_counter() - start)
 
 # %% ../nbs/11_report.ipynb #0911a2f8
 def _draw_and_segment(home, size, seed, n_jobs):
@@ -112,3 +89,27 @@ def _outcome(home, table, seconds):
     shown = table.rename(index=_rows, columns=titles).astype({'cells': int}).to_string(float_format='{:.3f}'.format)
     note = f'{seconds:.0f} s. Scores on other generated fields (not HPA results):\n{shown}\nLook at {home}/report/index.html'
     return Outcome('demo', {name: {} for name in _rows}, check(str(home)).failed, note=note)
+
+# %% ../nbs/11_report.ipynb #e6b9f2e1
+@command
+def demo(dest: Place='demo', # folder for all files of the demo
+         size: Literal['tiny', 'small', 'large']='small', # small (a few minutes) or large (half an hour)
+         seed: Annotated[int, Range(0, 2**30)]=0, # random seed of the fields and the training
+         n_jobs: Count=None, # processes (all cores)
+        ) -> Outcome: # its note is the table of scores
+    "S1 and our system on generated fields: draw, segment, cut, train, predict, score, report."
+    start = perf_counter()
+    home = Path(dest)
+    _draw_and_segment(home, sizes[size], seed, n_jobs)
+    _train_all(home/'ws', sizes[size]['epochs'], seed)
+    test, truth = home/'test', home/'test_data/truth'
+    predicted = []
+    for name in _rows:
+        model, no_context = home/'ws/models'/name.removesuffix('-no-context'), name.endswith('-no-context')
+        predicted.append(predict(test, str(model), name=name, field_context=not no_context, n_jobs=n_jobs))
+    _print_step(7, 'Predicting the other fields', *predicted)
+    table = pd.DataFrame({name: evaluate_predictions(test, name, truth) for name in _rows}).T
+    write_table(home/'scores.csv', table.rename_axis('model').reset_index())
+    page = report(test, 'best', truth=_true_cells(test, truth), dest=home/'report/index.html', n_jobs=n_jobs)
+    _print_step(8, 'Writing the report', page)
+    return _outcome(home, table, perf_counter() - start)

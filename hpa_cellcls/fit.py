@@ -27,7 +27,6 @@ from fastai.callback.training import GradientAccumulation, GradientClip
 from fastai.data.core import DataLoaders
 from fastai.optimizer import OptimWrapper
 from fastcore.basics import patch
-from .data import read_fields
 from .labels import classes
 from .losses import LossName, named_loss
 from .distributed import (
@@ -702,15 +701,6 @@ def check(self: Task,
     check_init(self.ws, self.settings.init, channels, self.load)
 
 @patch
-def check_fields(self: Task):
-    "For trainings on fields: raise an error for folds that do not exist, or that leave no field with labels to train on."
-    fields = read_fields(self.ws)
-    fold = self.settings.fold
-    check_folds(fields, fold)
-    if (fields.labels[~fields.fold.isin(_fold_numbers(fold))] != '').any(): return
-    raise UserError(f'{self.ws}: holds no field with labels to train on with --fold {fold!r}; give fewer folds, or index with labels.')
-
-@patch
 def inputs(self: Task) -> dict: # name -> hash
     "The files that the result depends on."
     return {}
@@ -753,9 +743,9 @@ def about(self: Task,
 def finish(self: Task,
            folder: Path, # folder of the model
            running: Running, # how the training is run
-          ) -> str: # warning; empty if there is none
-    "Last step of the training, such as a calibration."
-    return ''
+          ) -> dict: # id -> error, for fields that cannot be used
+    "Last step of the training, such as a calibration; if it fails, the same command tries it again."
+    return {}
 
 # %% ../nbs/03f_fit.ipynb #15d9e874
 _augmentation = ('scale', 'angle', 'brightness')
@@ -823,7 +813,8 @@ def fit(task: Task, # task, made from a workspace and settings
     with record.held(writer=rank_and_size()[0] == 0):
         failed = task.prepare(running.n_jobs)
         finished = 'model' in record.entries() and not record.damaged()
-        note = '' if finished else _train(task, record, name, device, running)
+        note, more = ('', {}) if finished else _train(task, record, name, device, running)
+        failed |= more
         if rank_and_size()[0]: return None
         if note: return Outcome(task.stage, {}, failed, note=note)
         return _outcome(task, name, record.entries()['model']['result'], failed, finished)
@@ -840,28 +831,27 @@ def train_task(kind: type, # class of the task
 
 # %% ../nbs/03f_fit.ipynb #03f3db32
 def _train(task, record, name, device, running):
-    "Run the remaining epochs; return a sentence if time is up before the last one."
+    "Run the remaining epochs: a sentence if time is up before the last one, and the fields that the last step could not use."
     checkpointer, warning = task.start(record.folder, device, running.log)
     checkpointer.until = time.monotonic() + seconds(running.stop_after)
     with checkpointer.progress_bar(name), distributed_training(checkpointer.learn), using_threads(running.threads):
         checkpointer.fit_phases(task.plan())
     if checkpointer.stopped == 'time is up':
-        return f'{name}: time is up after epoch {len(checkpointer.rows)} of {task.settings.epochs}; the same command resumes.'
+        return f'{name}: time is up after epoch {len(checkpointer.rows)} of {task.settings.epochs}; the same command resumes.', {}
     with first_process_first():
-        if rank_and_size()[0] == 0: _finish(task, checkpointer, record, warning, running)
-    return ''
+        return '', {} if rank_and_size()[0] else _finish(task, checkpointer, record, warning, running)
 
 def _finish(task, checkpointer, record, warning, running):
-    "Write the last files when all epochs are done, and record the model."
+    "Write the last files when all epochs are done, and record the model; the fields that the last step could not use."
     folder = record.folder
     plot_history(checkpointer.rows).savefig(folder/'history.png', dpi=100)
     if hasattr(checkpointer.learn, 'prediction_tracker'):
         write_bytes(folder/'training_predictions.parquet', checkpointer.prediction_tracker.table().to_parquet(index=False))
-    more = task.finish(folder, running)
-    warning = ' '.join(filter(None, [warning, more]))
+    failed = task.finish(folder, running)
     files = [folder/f for f in (*model_files, *task.files) if (folder/f).exists()]
     record.add('model', checkpointer.result() | dict(warning=warning), fingerprint(files, folder))
     (folder/'state.pt').unlink(missing_ok=True)
+    return failed
 
 def _outcome(task, name, result, failed=(), skipped=0):
     "The outcome of a training."

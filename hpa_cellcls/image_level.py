@@ -6,10 +6,10 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/image_level.html.md"""
 
 # %% auto #0
 __all__ = ['s3_mean', 's3_std', 'Weights', 'Views', 'Models', 's3_augment', 'FieldPrepare', 'resize_fields', 'CosineByEpoch',
-           'rounded', 'FieldCheckpointer', 'field_statistics', 'FieldSettings', 'FieldTask', 'train_fields',
-           'find_rate', 'search_decay', 'parse_views', 'in_view', 'field_probabilities', 'family', 'write_family',
-           'validation_predictions', 'found_weights', 'Member', 'load_members', 'made_of', 'numbers',
-           'class_thresholds', 'write_field_labels', 'prefetch_fields', 'field_parts', 'field_results',
+           'rounded', 'FieldCheckpointer', 'field_statistics', 'FieldSettings', 'WholeFieldTask', 'FieldTask',
+           'train_fields', 'find_rate', 'search_decay', 'parse_views', 'in_view', 'field_probabilities', 'family_place',
+           'family', 'write_family', 'validation_predictions', 'found_weights', 'Member', 'load_members', 'made_of',
+           'numbers', 'class_thresholds', 'write_field_labels', 'prefetch_fields', 'field_parts', 'field_results',
            'read_field_predictions', 'predict_fields', 'field_scores', 'scores_note', 'validation_note']
 
 # %% ../nbs/07_image_level.ipynb #84fed866
@@ -26,8 +26,8 @@ from .data import channels as all_channels, field_files, read_field, read_fields
 from .field_store import (
     FieldSize, Planes, as_planes, open_fields, parse_planes, plane_channels, pool_tiles, split_tiles, store_fields)
 from .fit import (
-    Checkpointer, ClassifierSettings, Examples, Running, Task, bias_from_prior, build_classifier, fit, initial_network, is_weight_file,
-    phase, phases, split_train_valid, suggest_lr, train_task)
+    Checkpointer, ClassifierSettings, Examples, Running, Task, bias_from_prior, build_classifier, check_folds, fit, initial_network,
+    is_weight_file, phase, phases, split_train_valid, suggest_lr, train_task)
 from .labels import classes, label_matrix
 from .models import compute_device, computing, load_model, to_device
 from hpa_cellcls.options import (
@@ -159,18 +159,28 @@ class FieldSettings(ClassifierSettings):
     select: Literal['mAP', 'F1', 'loss', 'last']='mAP' # checkpoint selection: highest mAP or macro F1, lowest loss, or the last
 
 # %% ../nbs/07_image_level.ipynb #07348a11
-class FieldTask(Task):
-    "Training on whole fields."
-    stage = 'train_fields'
+class WholeFieldTask(Task):
+    "Training on whole fields, of any kind of network."
     unit = 'field'
-    kind = 'fields'
-    Settings = FieldSettings
-    Checkpointer = FieldCheckpointer
-    files = ('validation.csv',)
+    def stored(self) -> dict: # size, channels and fraction, as for `store_fields`
+        "How the fields are stored."
+        return {k: getattr(self.settings, k) for k in ('size', 'channels', 'fraction')}
+    def split(self,
+              fields: pd.DataFrame, # table of fields
+              what: str='labels', # what the fields of the table have, for the error message
+             ) -> tuple: # row numbers for training, row numbers for validation
+        "Rows to train on, and rows to validate on; an error if there are none to train on."
+        fold = self.settings.fold
+        training, validation = split_train_valid(fields, fold, label_matrix(fields.labels))
+        if len(training): return training, validation
+        raise UserError(f'{self.ws}: holds no field with {what} to train on with --fold {fold!r}; '
+                        f'give fewer folds, or index fields with {what}.')
     def check(self):
         "Raise an error if the settings or the fields do not allow a training, before anything is written."
-        super().check(plane_channels(parse_planes(self.settings.channels)))
-        self.check_fields()
+        super().check(plane_channels(parse_planes(self.stored()['channels'])))
+        fields = read_fields(self.ws)
+        check_folds(fields, self.settings.fold)
+        self.split(fields)
     def inputs(self) -> dict: # name -> hash
         "The files that the result depends on."
         return dict(fields=content(self.ws/'fields.csv'))
@@ -178,18 +188,20 @@ class FieldTask(Task):
                 n_jobs: int=None, # number of processes (all cores)
                ) -> dict: # id -> error, for fields that cannot be read
         "Store the fields at the size of the settings."
-        s = self.settings
-        return store_fields(self.ws, s.size, s.channels, s.fraction, n_jobs).failed
+        return store_fields(self.ws, **self.stored(), n_jobs=n_jobs).failed
     def examples(self) -> Examples: # fields, targets, and rows of both sets
         "The fields to train and to validate on."
-        s = self.settings
-        store = open_fields(self.ws, s.size, s.channels, s.fraction)
-        targets, weights = cell_targets(store.table)
-        training, validation = split_train_valid(store.table, s.fold, weights)
-        if not len(training):
-            remedy = 'give fewer folds, or index with labels'
-            raise UserError(f'{self.ws}: holds no field with labels to train on with --fold {s.fold!r}; {remedy}.')
-        return Examples(store, targets, weights, training, validation)
+        store = open_fields(self.ws, **self.stored())
+        return Examples(store, *cell_targets(store.table), *self.split(store.table))
+
+# %% ../nbs/07_image_level.ipynb #1d382c79
+class FieldTask(WholeFieldTask):
+    "Training of a network that labels whole fields."
+    stage = 'train_fields'
+    kind = 'fields'
+    Settings = FieldSettings
+    Checkpointer = FieldCheckpointer
+    files = ('validation.csv',)
 
 # %% ../nbs/07_image_level.ipynb #0b0a384b
 @patch
@@ -200,7 +212,7 @@ def network(self: FieldTask,
     s = self.settings
     params = examples.store.params
     build = partial(build_classifier, arch=s.arch, channels=params['only'], head=s.head, dropout=s.dropout)
-    network, about = initial_network(self.ws, s.init, params['only'], build)
+    network, about = initial_network(self.ws, s.init, params['only'], build, self.load)
     if about:
         planes = about.get('planes', about['channels'])
         if planes != params['planes']: raise UserError(f'{s.init}: takes {",".join(planes)}; give these as --channels.')
@@ -323,14 +335,19 @@ def field_probabilities(network: torch.nn.Module, # in eval mode
     return of_views.mean(0) if reduce == 'mean' else of_views.amax(0)
 
 # %% ../nbs/07_image_level.ipynb #31b4fa4c
+def family_place(ws: str|Path, # workspace
+                 name: str, # a model or models NAME_0, NAME_1, ..., in the workspace or as a path
+                ) -> Path: # folder of the model; or the start of those of the models, which then is none itself
+    "Where the models are that a name stands for."
+    for base in (Path(ws)/'models'/name, Path(name)):
+        if name and _family(base): return base
+    raise UserError(f'{Path(ws)/"models"/name}: no such model, nor {name}_0 and so on; give a model of the workspace, or its folder.')
+
 def family(ws: str|Path, # workspace
-           name: str, # a model or models NAME_0, NAME_1, ..., in the workspace or as a path
+           name: str, # as for `family_place`
           ) -> list: # folders of models
     "The models that a name stands for."
-    for base in (Path(ws)/'models'/name, Path(name)):
-        found = _family(base) if name else []
-        if found: return found
-    raise UserError(f'{Path(ws)/"models"/name}: no such model, nor {name}_0 and so on; give a model of the workspace, or its folder.')
+    return _family(family_place(ws, name))
 
 def _family(base):
     "One model, or the models of all folds."

@@ -263,6 +263,7 @@ def finish(self: Parts,
     if any(trace for _, trace in errors.values()): return
     self.record.add(key, result, fingerprint([file], self.folder), self.made_of(key).entry(self.folder))
 
+# %% ../nbs/06_inference.ipynb #702ce141
 @patch
 def borrow(self: Parts):
     "Take the parts that were predicted under another name, when they differ only in what comes after the network."
@@ -361,6 +362,7 @@ class Segmenting:
     download: bool=False # segmentation networks: fetch missing weights from Zenodo
     scale_factor: Annotated[float, Range(above=0, most=1)]=.25 # segmentation networks: the size of a field that they see
 
+# %% ../nbs/06_inference.ipynb #8726f2b5
 def with_context(p: np.ndarray, # cells x classes
                  fields: pd.Series, # id of each cell's field
                  abouts: list, # descriptions of the models
@@ -396,21 +398,20 @@ def _gather(parts, failed, seconds, abouts):
     return Outcome('predict', results, failed, len(results) - parts.fresh, f'{len(table)} cells are in {path}{speed}.')
 
 # %% ../nbs/06_inference.ipynb #2137d2f1
-def _predict_cells(ws, model, name, fields, failed, how, cell_options, segmenting, computing_options):
+def _predict_cells(ws, model, name, own, segmenting, fields, failed, views, reduce, batch, device, threads, n_jobs):
     "Predict with models of cells."
-    views, reduce, batch = how
-    device, threads, n_jobs = computing_options
+    views = _cell_views(views)
     classifiers = load_classifiers(model, ws, device)
     params = dict(models=[[c.folder.name, digest(c.folder/'model.json')[:16]] for c in classifiers], views=views, reduce=reduce)
-    choices = {k: v for k, v in asdict(cell_options).items() if k != 'fields_per_part'}
+    choices = {k: v for k, v in asdict(own).items() if k != 'fields_per_part'}
     name = name or '+'.join(c.folder.name for c in classifiers)
-    parts = Parts(ws, fields, name, params | choices, cell_options.fields_per_part, asdict(CellOptions()))
+    parts = Parts(ws, fields, name, params | choices, own.fields_per_part, asdict(CellOptions()))
     missing = Missing(parts, **vars(segmenting), device=device)
     start = time.monotonic()
     from hpa_cellcls.batches import using_threads
     with parts.record.held(), missing.held(), using_threads(threads):
         parts.borrow()
-        _work(parts, missing, classifiers, (views, reduce, batch), n_jobs)
+        _work(parts, missing, classifiers, (views, reduce, batch or 256), n_jobs)
         return _gather(parts, failed, time.monotonic() - start, [c.about for c in classifiers])
 
 # %% ../nbs/06_inference.ipynb #20f89ad5
@@ -435,8 +436,7 @@ class MapOptions:
     "What a prediction with class maps can be told."
     mapping: Literal['both', 'sigmoid', 'booster', 'pooled']='both' # class maps: both, sigmoid (A), booster (B), pooled (logits)
 
-_options_of = {'cells': (CellOptions,), 'fields': (FieldOptions,), 'class maps': (MapOptions,)}
-
+# %% ../nbs/06_inference.ipynb #462ab411
 def model_kind(ws: str|Path, # workspace
                model: str, # names or folders of models or families, separated by commas
               ) -> str: # cells, fields or class maps
@@ -455,7 +455,10 @@ def model_kind(ws: str|Path, # workspace
         raise UserError(f'{model}: are of different kinds ({listed}); predict each, and combine them by `ensemble`.')
     return next(iter(kinds.values()))
 
-# %% ../nbs/06_inference.ipynb #462ab411
+
+# %% ../nbs/06_inference.ipynb #806792a1
+_options_of = {'cells': (CellOptions,), 'fields': (FieldOptions,), 'class maps': (MapOptions,)}
+
 def _options(kind, model, given):
     "The options of a kind of model, and how masks are made; options of other kinds are refused."
     allowed = (*_options_of[kind], Segmenting)
@@ -467,8 +470,13 @@ def _options(kind, model, given):
 
 _no_views = dict(views='', reduce='mean', batch=None)
 
-def _refuse_views(model, **given):
-    "Class maps are read with the views of their training, one field at a time."
+def _check_views(kind, model, **given):
+    "Views of crops and of fields are named differently; class maps are read with those of their training, one field at a time."
+    if kind == 'cells': _cell_views(given['views'])
+    if kind == 'fields' and given['views']:
+        from hpa_cellcls.image_level import parse_views
+        parse_views(given['views'])
+    if kind != 'class maps': return
     for name, value in given.items():
         if value != _no_views[name]: raise UserError(f'--{name} {value}: does not go with {model}, which is a model of class maps.')
 
@@ -477,30 +485,31 @@ def _cell_views(views):
     if str(views or 1) in map(str, range(1, 9)): return int(views or 1)
     raise UserError(f'--views {views}: must be a whole number from 1 to 8 for models of cells.')
 
+# %% ../nbs/06_inference.ipynb #ecfc0e17
 def _make_masks(ws, segmenting, device, n_jobs):
     "Make masks that are missing; what failed."
     if segmenting == Segmenting(): return with_masks(ws, n_jobs).failed
     return segment(ws, **vars(segmenting), device=device, n_jobs=n_jobs).failed
 
-def _predict_fields(ws, model, name, views, reduce, batch, o, segmenting, device, threads, n_jobs):
+def _predict_fields(ws, model, name, own, segmenting, views, reduce, batch, device, threads, n_jobs):
     "Predict with models of whole fields, and read out their cells."
     from hpa_cellcls.cells_by_image import predict_cells_by_image
     from hpa_cellcls.image_level import predict_fields
     name = name or '+'.join(Path(part.strip()).name for part in model.split(','))
-    common = dict(views=views or 'identity', weights=o.model_weights, batch=batch or 16, device=device, threads=threads)
-    out = predict_fields(ws, model, name, reduce=reduce, tiles=o.tiles, join=o.join, thresholds=o.thresholds, dest=o.dest, sample=o.sample,
-                         **common)
-    if o.readout == 'none': return out
+    common = dict(views=views or 'identity', weights=own.model_weights, batch=batch or 16, device=device, threads=threads)
+    out = predict_fields(ws, model, name, reduce=reduce, tiles=own.tiles, join=own.join, thresholds=own.thresholds, dest=own.dest,
+                         sample=own.sample, **common)
+    if own.readout == 'none': return out
     failed = _make_masks(ws, segmenting, device, n_jobs)
-    cells = predict_cells_by_image(ws, model, name, o.readout, o.keep, windows=o.windows, margin=o.margin, **common)
+    cells = predict_cells_by_image(ws, model, name, own.readout, own.keep, windows=own.windows, margin=own.margin, **common)
     return Outcome('predict', cells.results, failed | out.failed | cells.failed, cells.skipped, f'{out.note} {cells.note}')
 
-def _predict_maps(ws, model, name, o, segmenting, device, threads, n_jobs):
+def _predict_maps(ws, model, name, own, segmenting, device, threads, n_jobs):
     "Predict with a model with class maps."
     from hpa_cellcls.batches import using_threads
     from hpa_cellcls.cam_readout import predict_maps
     failed = _make_masks(ws, segmenting, device, n_jobs)
-    with using_threads(threads): out = predict_maps(ws, model, name, o.mapping, device)
+    with using_threads(threads): out = predict_maps(ws, model, name, own.mapping, device)
     out.failed |= failed
     return out
 
@@ -524,19 +533,16 @@ def predict(source: str, # folder of images, or a workspace
     ws = _workspace(source, ws, order)
     kind = model_kind(ws, model)
     own, segmenting = _options(kind, model, options)
-    if kind == 'class maps': _refuse_views(model, views=views, reduce=reduce, batch=batch)
+    how = dict(views=views, reduce=reduce, batch=batch)
+    _check_views(kind, model, **how)
     check_segmenter(**vars(segmenting))
     if segmenting.weights: existing(segmenting.weights, 'folder of weights (--weights)')
-    if kind == 'cells': views = _cell_views(views)
-    if kind == 'fields' and views:
-        from hpa_cellcls.image_level import parse_views
-        parse_views(views)
     fields, failed = fields_to_predict(source, ws, order, n_jobs)
-    if kind == 'cells':
-        how = views, reduce, batch or 256
-        return _predict_cells(ws, model, name, fields, failed, how, own, segmenting, (device, threads, n_jobs))
-    if kind == 'fields': out = _predict_fields(ws, model, name, views, reduce, batch, own, segmenting, device, threads, n_jobs)
-    else: out = _predict_maps(ws, model, name, own, segmenting, device, threads, n_jobs)
+    computing = dict(device=device, threads=threads, n_jobs=n_jobs)
+    given = ws, model, name, own, segmenting
+    if kind == 'cells': return _predict_cells(*given, fields, failed, **how, **computing)
+    if kind == 'fields': out = _predict_fields(*given, **how, **computing)
+    else: out = _predict_maps(*given, **computing)
     out.failed = failed | out.failed
     return out
 

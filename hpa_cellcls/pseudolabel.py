@@ -89,6 +89,30 @@ def model_probabilities(folder: str|Path, # of a model
     prepare = Prepare(about['mean'], about['std'], about.get('size'))
     return cell_probabilities(to_device(network, device), store, prepare, views, autocast=computing(device))
 
+# %% ../nbs/04_pseudolabel.ipynb #459efbd3
+def _check_models(ws, store, names, rule):
+    "Refuse models that cannot predict these cells out-of-fold, before anything is written."
+    table = store.table
+    ids = table.id[(table.labels == '') & (table.candidates != '')]
+    for name in names:
+        folder = existing(Path(ws)/'models'/name, 'model')
+        load_model(folder, tuple(store.params['only']), kind='cells')
+        ids = ids[ids.isin(_trained_on(folder))]
+    _thresholds(ws, names, rule)
+    if not len(ids): return
+    raise UserError(f'{",".join(names)}: were trained on {ids.nunique()} of the images that they shall predict ({ids.iloc[0]}, ...); '
+                    'give models that left these out (`train --fold`).')
+
+def _digests(ws, names):
+    "The first digits of the checksum of each model."
+    files = {m: existing(Path(ws)/'models'/m, 'model')/'model.safetensors' for m in names}
+    return {m: digest(existing(file, 'model'))[:16] for m, file in files.items()}
+
+def _counts(table):
+    "Number of cells with the label of their image, with pseudo-labels, and without."
+    pseudo = (table.source == 'pseudo') & (table.weight > 0)
+    return dict(image=int((table.source == 'image').sum()), pseudo=int(pseudo.sum()), unknown=int((table.weight == 0).sum()))
+
 # %% ../nbs/04_pseudolabel.ipynb #2674a8fe
 @command
 def pseudolabel(ws: str, # workspace
@@ -119,29 +143,6 @@ def pseudolabel(ws: str, # workspace
     note = (f'{path}: {counts["image"]} cells with the label of their image, {counts["pseudo"]} with pseudo-labels, '
             f'{counts["unknown"]} with none.')
     return Outcome('pseudolabel', {name: counts}, {}, note=note)
-
-def _check_models(ws, store, names, rule):
-    "Refuse models that cannot predict these cells out-of-fold, before anything is written."
-    table = store.table
-    ids = table.id[(table.labels == '') & (table.candidates != '')]
-    for name in names:
-        folder = existing(Path(ws)/'models'/name, 'model')
-        load_model(folder, tuple(store.params['only']), kind='cells')
-        ids = ids[ids.isin(_trained_on(folder))]
-    _thresholds(ws, names, rule)
-    if not len(ids): return
-    raise UserError(f'{",".join(names)}: were trained on {ids.nunique()} of the images that they shall predict ({ids.iloc[0]}, ...); '
-                    'give models that left these out (`train --fold`).')
-
-def _digests(ws, names):
-    "The first digits of the checksum of each model."
-    files = {m: existing(Path(ws)/'models'/m, 'model')/'model.safetensors' for m in names}
-    return {m: digest(existing(file, 'model'))[:16] for m, file in files.items()}
-
-def _counts(table):
-    "Number of cells with the label of their image, with pseudo-labels, and without."
-    pseudo = (table.source == 'pseudo') & (table.weight > 0)
-    return dict(image=int((table.source == 'image').sum()), pseudo=int(pseudo.sum()), unknown=int((table.weight == 0).sum()))
 
 # %% ../nbs/04_pseudolabel.ipynb #b4afb442
 def _target_table(ws, store, names, options, device):

@@ -17,15 +17,15 @@ from torch import nn
 from fastai.callback.core import Callback
 from fastai.optimizer import OptimWrapper
 from fastcore.basics import patch
-from .batches import cell_targets
 from .data import channels as all_channels
-from .field_store import FieldSize, join_tiles, open_fields, split_tiles, store_fields
-from .fit import Examples, Settings, Task, initial_network, phase, phases, split_train_valid
+from .field_store import FieldSize, join_tiles, split_tiles
+from .fit import Examples, Settings, initial_network, phase, phases
+from .image_level import WholeFieldTask
 from .labels import classes
 from .losses import Focal, Loss, known_part
 from .models import as_feature_map, class_difference, load_tensors, make_body, read_model_card, timm_body, trim_body
 from .options import Amount, Annotated, Count, Literal, Positive, Range, ShareBelowOne
-from .stage import UserError, content
+from .stage import UserError
 
 # %% ../nbs/08_puzzlecam.ipynb #5f04523b
 def _finer(body, stride):
@@ -233,35 +233,16 @@ class CamSettings(Settings):
         if self.size % tile: raise UserError(f'--size {self.size}: must be a multiple of {tile}, so that the maps of tiles fit together.')
 
 # %% ../nbs/08_puzzlecam.ipynb #5192622c
-class CamTask(Task):
+class CamTask(WholeFieldTask):
     "Training with class activation maps."
     stage = 'train_cam'
-    unit = 'field'
     kind = 'class maps'
     Settings = CamSettings
     load = staticmethod(load_cam)
     channels = all_channels
-    def check(self):
-        "Raise an error if the settings or the fields do not allow a training, before anything is written."
-        super().check(self.channels)
-        self.check_fields()
-    def inputs(self) -> dict: # name -> hash
-        "The files that the result depends on."
-        return dict(fields=content(self.ws/'fields.csv'))
-    def prepare(self,
-                n_jobs: int=None, # number of processes (all cores)
-               ) -> dict: # id -> error, for fields that cannot be read
-        "Store the fields at the size of the settings."
-        return store_fields(self.ws, self.settings.size, ','.join(self.channels), n_jobs=n_jobs).failed
-    def examples(self) -> Examples: # fields, targets, and rows of both sets
-        "The fields to train and to validate on."
-        s = self.settings
-        store = open_fields(self.ws, s.size, ','.join(self.channels))
-        targets, weights = cell_targets(store.table)
-        training, validation = split_train_valid(store.table, s.fold, weights)
-        if not len(training):
-            raise UserError(f'{self.ws}: holds no field with labels to train on with --fold {s.fold!r}; give fewer folds.')
-        return Examples(store, targets, weights, training, validation)
+    def stored(self) -> dict: # size and channels, as for `store_fields`
+        "How the fields are stored."
+        return dict(size=self.settings.size, channels=','.join(self.channels))
 
 # %% ../nbs/08_puzzlecam.ipynb #10ed9ecb
 @patch
@@ -271,7 +252,7 @@ def network(self: CamTask,
     "The network to start from, and how its input is normalised."
     s = self.settings
     def build(pretrained): return CamNetwork(s.arch, self.channels, stride=s.stride, pieces=s.pieces, pretrained=pretrained)
-    network, about = initial_network(self.ws, s.init, self.channels, build, load_cam)
+    network, about = initial_network(self.ws, s.init, self.channels, build, self.load)
     if about: return network, about['mean'], about['std']
     return network, *examples.mean_and_std()
 

@@ -18,8 +18,8 @@ from .data import channels as all_channels, read_fields
 from .field_store import Planes
 from .fit import Init, Running, check_folds, check_init, fit
 from .image_level import (
-    FieldTask, Views, Weights, family, field_scores, find_rate, numbers, read_field_predictions, scores_note, search_decay, train_fields,
-    validation_note, write_family)
+    FieldTask, Views, Weights, family_place, field_scores, find_rate, numbers, read_field_predictions, scores_note, search_decay,
+    train_fields, validation_note, write_family)
 from .inference import model_kind, predict, workspace_of
 from .label_noise import refine
 from .losses import LossName, named_loss
@@ -134,10 +134,28 @@ def run_s1(ws: str, # workspace with fields.csv
     if target: steps.append(predict(target, f'{ws}/models/{name}', name=name, views=str(views), **how))
     return report_steps(steps)
 
-# %% ../nbs/09b_systems.ipynb #941928fa
+# %% ../nbs/09b_systems.ipynb #cebcb7d3
 _decays = Annotated[str, Several(float, Range(0), once=True, some=True)]
 _folds = Annotated[str, Several(int, Range(0), once=True, some=True)]
 
+
+def _find_settings(ws, name, settings, lr, decays, epochs, folds, running):
+    "Learning rate and weight decay, searched once."
+    settings = {k: v for k, v in settings.items() if k != 'epochs'}
+    FieldTask(ws, **settings).check()
+    how = settings | dict(lr=lr, decays=decays, try_epochs=epochs)
+    with Record(Path(ws)/'models'/f'{name}_search', 'search', how).held() as record:
+        if 'found' in record.entries(): return record.entries()['found']['result']
+        if not lr: lr = find_rate(ws, device=running.device, **settings)
+        grid = tuple(float(d) for d in decays.split(','))
+        wd = grid[0]
+        if len(grid) > 1:
+            tries = settings | dict(lr=lr, epochs=epochs, fold=folds.split(',')[0].strip())
+            wd = float(search_decay(ws, name, grid, running, **tries).valid_loss.idxmin())
+        record.add('found', dict(lr=lr, wd=wd))
+        return dict(lr=lr, wd=wd)
+
+# %% ../nbs/09b_systems.ipynb #941928fa
 @command
 @delegates(train_fields, but=['fold', 'select', 'wd', 'log', 'stop_after'])
 def run_s2(ws: str, # workspace with fields.csv
@@ -173,22 +191,6 @@ def run_s2(ws: str, # workspace with fields.csv
     if target: note += ' ' + scores_note(field_scores(workspace_of(target)[0], name, dest))
     return Outcome('S2', out.results, failed | out.failed, out.skipped, note.strip())
 
-def _find_settings(ws, name, settings, lr, decays, epochs, folds, running):
-    "Learning rate and weight decay, searched once."
-    settings = {k: v for k, v in settings.items() if k != 'epochs'}
-    FieldTask(ws, **settings).check()
-    how = settings | dict(lr=lr, decays=decays, try_epochs=epochs)
-    with Record(Path(ws)/'models'/f'{name}_search', 'search', how).held() as record:
-        if 'found' in record.entries(): return record.entries()['found']['result']
-        if not lr: lr = find_rate(ws, device=running.device, **settings)
-        grid = tuple(float(d) for d in decays.split(','))
-        wd = grid[0]
-        if len(grid) > 1:
-            tries = settings | dict(lr=lr, epochs=epochs, fold=folds.split(',')[0].strip())
-            wd = float(search_decay(ws, name, grid, running, **tries).valid_loss.idxmin())
-        record.add('found', dict(lr=lr, wd=wd))
-        return dict(lr=lr, wd=wd)
-
 # %% ../nbs/09b_systems.ipynb #61fe56dc
 def are_losses(text: str, # of networks, separated by semicolons
               ):
@@ -204,6 +206,15 @@ def _settings_of_each(archs, losses, rates, batches):
     for k, arch in enumerate(a.strip() for a in archs.split(',')):
         each[arch] = dict(arch=arch, loss=at(losses.split(';'), k), lr=float(at(rates.split(','), k)), batch=int(at(batches.split(','), k)))
     return each
+
+def _train_networks(ws, name, folds, settings, each, running):
+    "Train a family for each network: its name, a sentence about its validation, and the fields that cannot be used."
+    names, notes, failed = [], [], {}
+    for arch, own in each.items():
+        names.append(f'{name}_{arch}')
+        failed |= train_folds(ws, names[-1], folds, settings | own, running)
+        notes.append(f'{arch}: {validation_note(ws, names[-1])}')
+    return names, notes, failed
 
 # %% ../nbs/09b_systems.ipynb #29e72efc
 _archs = Annotated[str, Several(str, is_arch, once=True, some=True)]
@@ -232,23 +243,20 @@ def run_s3(ws: str, # workspace with fields.csv
            sample: str='', # its sample_submission.csv
            **kwargs) -> Outcome: # its note gives the validation scores
     "S3: train image-level networks, read out single cells."
+    if dest and readout == 'none': raise UserError(f'--dest {dest}: a submission holds cells; give another --readout than none.')
     check_files(target, sample)
     check_init(ws, init)
     check_folds(read_fields(ws), folds, '--folds')
     if model_weights not in ('', 'found'): numbers(model_weights, len(archs.split(',')), '--model-weights')
     how = run_options(kwargs)
-    settings = s3_settings | {k: v for k, v in kwargs.items() if k not in how}
-    settings |= dict(size=size, head=head, init=init, epochs=epochs, normalise=normalise)
-    names, notes, failed = [], [], {}
-    for arch, own in _settings_of_each(archs, losses, rates, batches).items():
-        names.append(f'{name}_{arch}')
-        failed |= train_folds(ws, names[-1], folds, settings | own, Running(**how))
-        notes.append(f'{arch}: {validation_note(ws, names[-1])}')
+    given = {k: v for k, v in kwargs.items() if k not in how}
+    settings = s3_settings | given | dict(size=size, head=head, init=init, epochs=epochs, normalise=normalise)
+    names, notes, failed = _train_networks(ws, name, folds, settings, _settings_of_each(archs, losses, rates, batches), Running(**how))
     models = ','.join(f'{ws}/models/{n}' for n in names)
-    out = predict(target or ws, models, name=name, views=views, readout=readout, keep=keep, windows=windows,
-                  model_weights=model_weights if len(names) > 1 else '', **how)
+    reading = dict(views=views, readout=readout, keep=keep, windows=windows, model_weights=model_weights if len(names) > 1 else '')
+    out = predict(target or ws, models, name=name, **reading, **how)
     at = workspace_of(target or ws)[0]
-    if dest and readout != 'none': notes.append(submit(at, name, dest, sample or None).note)
+    if dest: notes.append(submit(at, name, dest, sample or None).note)
     if target: notes.append(scores_note(field_scores(at, name)))
     return Outcome('S3', out.results, failed | out.failed, out.skipped, ' '.join(filter(None, [*notes, out.note])))
 
@@ -273,7 +281,7 @@ def run_s4(ws: str, # workspace with fields.csv
     "S4: train, calibrate and read out Puzzle-CAM, and average the networks."
     check_files(target, sample)
     check_init(ws, kwargs.get('init', ''), load=load_cam)
-    for model in filter(None, field_models.split(',')): family(ws, model.strip())
+    whole = [str(family_place(ws, model.strip())) for model in field_models.split(',') if model]
     if field_models and model_kind(ws, field_models) != 'fields':
         raise UserError(f'--field-models {field_models}: must be models of whole fields, as `train-fields` makes them.')
     how = run_options(kwargs)
@@ -287,7 +295,7 @@ def run_s4(ws: str, # workspace with fields.csv
         tables.append(read_predictions(Path(at)/'predictions'/f'{model}.parquet')[0])
         failed |= trained.failed | out.failed
     mean = _mean_of(tables)
-    if field_models: mean = add_fields(mean, _predict_with_fields(ws, at, field_models, f'{name}-fields', how), field_weight)
+    if field_models: mean = add_fields(mean, _predict_with_fields(at, whole, f'{name}-fields', how), field_weight)
     note = _write_mean(at, name, mean, models, field_models, field_weight)
     if dest: note += ' ' + submit(str(at), name, dest, sample or None).note
     return Outcome('S4', {model: {} for model in models}, failed, note=note)
@@ -298,10 +306,9 @@ def _mean_of(tables):
     p = np.mean([t[list(probability_columns)].to_numpy() for t in tables], 0)
     return tables[0].assign(**dict(zip(probability_columns, p.T)))
 
-def _predict_with_fields(ws, at, models, name, how):
-    "Probabilities of whole fields, in the mean over families of the training workspace."
-    families = [f'{ws}/models/{model.strip()}' for model in models.split(',')]
-    predict(at, ','.join(families), name=name, readout='none', thresholds='.5', **how)
+def _predict_with_fields(at, models, name, how):
+    "Probabilities of whole fields, in the mean over models."
+    predict(at, ','.join(models), name=name, readout='none', thresholds='.5', **how)
     return read_field_predictions(at, name)
 
 def _write_mean(at, name, mean, models, field_models, field_weight):

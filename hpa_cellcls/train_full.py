@@ -17,6 +17,20 @@ from .stage import Outcome, existing
 from .store import CellStore
 from .train import train
 
+# %% ../nbs/05_train_full.ipynb #b2dc7a57
+def _one_per_fold(ws, labels, training, until):
+    "Names of a model for each fold that is not trained on it, and the outcome of the last training."
+    names = []
+    for k in sorted({*CellStore(Path(ws)/'cells').table.fold}):
+        names.append(f'{labels}-without{k}')
+        out = train(ws, names[-1], labels=labels, fold=str(k), stop_after=_left(until), **training)
+        if 'time is up' in out.note: break
+    return names, out
+
+def _left(until):
+    "The rest of the wall-clock limit, for the next training."
+    return '' if until == float('inf') else f'{max(0, until - time.monotonic()):.3f}s'
+
 # %% ../nbs/05_train_full.ipynb #a09de7e6
 @command
 def train_full(ws: str, # workspace
@@ -50,16 +64,3 @@ def train_full(ws: str, # workspace
         models = ','.join(names)
     pseudolabel(ws, models, name, **labelling)
     return train(ws, name, labels=name, fold=fold, stop_after=_left(until), **training)
-
-def _one_per_fold(ws, labels, training, until):
-    "Names of a model for each fold that is not trained on it, and the outcome of the last training."
-    names = []
-    for k in sorted({*CellStore(Path(ws)/'cells').table.fold}):
-        names.append(f'{labels}-without{k}')
-        out = train(ws, names[-1], labels=labels, fold=str(k), stop_after=_left(until), **training)
-        if 'time is up' in out.note: break
-    return names, out
-
-def _left(until):
-    "The rest of the wall-clock limit, for the next training."
-    return '' if until == float('inf') else f'{max(0, until - time.monotonic()):.3f}s'
