@@ -44,11 +44,23 @@ def rescale(pixels: np.ndarray, # one channel, height x width
 # %% ../nbs/01_segmentation.ipynb #d330087c
 def typical_diameter(labels: np.ndarray, # label image of nuclei
                     ) -> float: # diameter in pixels; 0 if there are no nuclei
-    "Diameter of a circle with the area-weighted median area of the nuclei, which fragments hardly change."
-    area = np.sort(np.bincount(labels.ravel())[1:])
-    if not area.any(): return 0.
-    median = area[np.searchsorted(area.cumsum(), area.sum()/2)]
-    return float(2*np.sqrt(median / np.pi))
+    "Diameter of a circle with the area-weighted median area of the nuclei; clumps, which are not convex, count little."
+    areas, weights = [], []
+    for k, box in enumerate(ndimage.find_objects(labels), 1):
+        if box is None: continue
+        nucleus = labels[box] == k
+        areas.append(np.count_nonzero(nucleus))
+        weights.append(areas[-1] * np.clip((_solidity(nucleus) - .85)/.1, .05, 1))
+    if not areas: return 0.
+    order = np.argsort(areas)
+    weights = np.cumsum(np.array(weights)[order])
+    return float(2*np.sqrt(areas[order[np.searchsorted(weights, weights[-1]/2)]] / np.pi))
+
+def _solidity(mask):
+    "Share of its convex hull that the largest piece of a mask fills."
+    outlines = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+    outline = max(outlines, key=cv2.contourArea)
+    return cv2.contourArea(outline) / max(cv2.contourArea(cv2.convexHull(outline)), 1)
 
 def _first_guess(blue):
     "First estimate of the diameter of the nuclei, from a threshold on the blue channel at 512 pixels."
@@ -63,10 +75,11 @@ def _blur(x, sigma):
     "Gaussian blur."
     return cv2.GaussianBlur(x, None, sigma) if sigma > .3 else x
 
+
 # %% ../nbs/01_segmentation.ipynb #e1843798
 def _nuclear_regions(blue, d):
     "Mask of the nuclei, in which touching nuclei are still joined, and the square root of the intensities."
-    root = np.sqrt(np.maximum(_blur(blue, d/25) - np.percentile(blue, 10), 0))
+    root = np.sqrt(np.maximum(_blur(blue, d/40) - np.percentile(blue, 10), 0))
     cut = threshold_otsu(root)
     dark = root[root < cut]
     noise = np.median(dark) + 9*np.median(np.abs(dark - np.median(dark)))
@@ -84,6 +97,20 @@ def _disk(radius):
     side = 2*int(radius) + 1
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
 
+def _small_copy(channel, d, scale):
+    "A rescaled channel, smoothed if its dim parts are noisy."
+    small = as_unit(rescale(channel, scale))
+    if scale < .5: return small
+    sigma = 3*scale*_noise(as_unit(channel), d/10)
+    return _blur(small, np.sqrt(max(sigma**2 - (scale*d/40)**2, 0)))
+
+def _noise(channel, sigma):
+    "Noise of the dim parts of a channel as a share of their brightness."
+    smooth = _blur(channel, sigma)
+    cut = threshold_otsu(smooth)
+    dim = (smooth > .25*cut) & (smooth < cut)
+    return float(np.std((channel - _blur(channel, 1))[dim]) / np.median(smooth[dim])) if dim.sum() > 200 else 0.
+
 # %% ../nbs/01_segmentation.ipynb #3a719b5c
 def find_nuclei(blue: np.ndarray, # blue channel, float from 0 to 1
                 d: float, # diameter of a nucleus in pixels
@@ -92,20 +119,61 @@ def find_nuclei(blue: np.ndarray, # blue channel, float from 0 to 1
     mask, root = _nuclear_regions(blue, d)
     binary = mask.astype(np.uint8)
     distance = cv2.distanceTransform(binary, cv2.DIST_L2, 5)
-    height = _blur(distance, d/12) + .03*d*_blur(root, d/12)
-    peaks = peak_local_max(height, min_distance=max(1, int(.35*d)), threshold_abs=.09*d, labels=binary, exclude_border=False)
+    height = _blur(distance, d/12) + .3*d*_blur(root, d/16)
+    peaks = peak_local_max(height, min_distance=max(1, int(.2*d)), threshold_abs=.06*d, labels=binary, exclude_border=False)
     seeds = np.zeros(mask.shape, np.int32)
     seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
-    labels = watershed(-height, seeds, mask=mask)
-    return _without_small(_above_half(labels, _blur(blue, d/40), d), d)
+    labels = _joined(watershed(-height, seeds, mask=mask), root, d)
+    return _without_small(_above_half(labels, _blur(blue, d/20), d), d)
 
 def _above_half(labels, blue, d):
-    "Keep the pixels of each nucleus above half of its median brightness; the background counts as 0."
+    "Keep the pixels of each nucleus above half of its median brightness; the background counts as 0. Remove glimmers."
     if not labels.any(): return labels
     background = np.percentile(blue, 10)
-    median = ndimage.median(blue, labels, np.arange(labels.max() + 1)) - background
-    keep = (labels > 0) & (blue - background > .5*np.nan_to_num(median)[labels])
+    median = np.nan_to_num(ndimage.median(blue, labels, np.arange(labels.max() + 1)) - background)
+    median[median < .08*np.median(median[labels[labels > 0]])] = np.inf
+    keep = (labels > 0) & (blue - background > .5*median[labels])
     return np.where(ndimage.binary_fill_holes(_opened(keep, d/16)), labels, 0)
+
+
+# %% ../nbs/01_segmentation.ipynb #3a95c95d
+def _joined(labels, root, d):
+    "Join pieces of one nucleus, the longest border first."
+    n = labels.max() + 1
+    area, light = np.bincount(labels.ravel(), minlength=n), np.bincount(labels.ravel(), root.ravel(), minlength=n)
+    borders, name = _borders(labels, root), np.arange(n)
+    score = {pair: _unity(area[[*pair]], light[[*pair]], border, d) for pair, border in borders.items()}
+    while score:
+        i, j = max(score, key=lambda pair: (score[pair], pair))
+        if not score[i, j]: break
+        name[name == j] = i
+        area[i] += area[j]
+        light[i] += light[j]
+        for pair in [p for p in borders if i in p or j in p]:
+            a, b = sorted(i if k == j else k for k in pair)
+            border = borders.pop(pair)
+            score.pop(pair)
+            if a != b: borders[a, b] = borders.get((a, b), []) + border
+        score |= {pair: _unity(area[[*pair]], light[[*pair]], border, d) for pair, border in borders.items() if i in pair}
+    return name[labels]
+
+def _borders(labels, root):
+    "Brightness along the border of touching labels: {(i, j): the darker pixel of each pair}."
+    found = {}
+    for a, b in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+        x, y = labels[a], labels[b]
+        k = (x != y) & (x > 0) & (y > 0)
+        pairs = zip(np.minimum(x, y)[k].tolist(), np.maximum(x, y)[k].tolist())
+        for pair, value in zip(pairs, np.minimum(root[a], root[b])[k].tolist()): found.setdefault(pair, []).append(value)
+    return found
+
+def _unity(area, light, border, d):
+    "Length of the border of two pieces, in diameters of the smaller one; 0 if they are two nuclei."
+    dim, bright = sorted(light / area)
+    length = len(border)*np.pi/4 / (2*np.sqrt(area.min()/np.pi)) # a border of one pixel has 4/pi pairs on average
+    wanted = 1.2 if area.sum() < 1.8*np.pi/4*d*d else 1.45
+    return length if length > .45 and np.median(border)/dim + length/2 > wanted and dim > .75*bright else 0
+
 
 # %% ../nbs/01_segmentation.ipynb #98cf67aa
 def largest_pieces(labels: np.ndarray, # label image
@@ -124,7 +192,7 @@ def _without_small(labels, d):
     "Remove labels too small for a nucleus (with a lower limit at the border), and number the others from 1."
     labels = largest_pieces(labels)
     area = np.bincount(labels.ravel())
-    small = area < .08*d*d
+    small = area < .05*d*d
     at_border = border_labels(labels)
     small[at_border] = area[at_border] < .03*d*d
     small[0] = True
@@ -139,17 +207,18 @@ def border_labels(labels: np.ndarray, # label image
 # %% ../nbs/01_segmentation.ipynb #134bb514
 def cytoplasm(image: dict, # channel -> height x width, 0 to 1; red and yellow are used if present
               d: float, # diameter of a nucleus in pixels
-             ) -> np.ndarray: # 0 to 1.5; 0 everywhere if neither channel has any contrast
+             ) -> np.ndarray: # 0 to about 1, on a logarithmic scale; 0 everywhere if neither channel has any contrast
     "Mean of the normalised red and yellow channels."
     stains = []
     for c in ('red', 'yellow'):
         if c not in image: continue
-        stain = _blur(image[c], d/22)
+        stain = _blur(image[c], d/65)
         low, high = np.percentile(stain, (2, 97))
-        if high - low > .01: stains.append(np.clip((stain - low)/(high - low), 0, 1.5))
+        if high - low > .01: stains.append(np.arcsinh(20*np.maximum(stain - low, 0)/(high - low)) / np.arcsinh(20))
     total = np.zeros(image['blue'].shape, np.float32)
     for stain in stains: total = total + stain
     return total / max(len(stains), 1)
+
 
 # %% ../nbs/01_segmentation.ipynb #cd9ae76a
 def grow_cells(image: dict, # channel -> height x width, 0 to 1
@@ -160,10 +229,20 @@ def grow_cells(image: dict, # channel -> height x width, 0 to 1
     distance = cv2.distanceTransform((nuclei == 0).astype(np.uint8), cv2.DIST_L2, 5) / d
     stained = cytoplasm(image, d)
     if not stained.any(): return watershed(distance, nuclei, mask=distance < .6)
-    smooth = _blur(stained, d/14)
-    region = (smooth > .7*threshold_otsu(np.sqrt(smooth))**2) & (distance < 2.2) | (distance < .12)
-    region = cv2.morphologyEx(region.astype(np.uint8), cv2.MORPH_CLOSE, _disk(d/12)) > 0
-    return watershed(.2*distance - _blur(stained, d/18), nuclei, mask=ndimage.binary_fill_holes(region))
+    region = (stained > .75*threshold_otsu(stained)) & (distance < 3) | (distance < .03)
+    region = cv2.morphologyEx(region.astype(np.uint8), cv2.MORPH_CLOSE, _disk(d/10)) > 0
+    region = _opened(_without_holes(region, .04*d*d), .08*d) | (nuclei > 0)
+    filled = np.where(nuclei > 0, np.maximum(stained, np.median(stained[region])), stained).astype(np.float32)
+    filled = _blur(filled, d/50)
+    valley = sum(cv2.morphologyEx(filled, cv2.MORPH_BLACKHAT, _disk(r*d)) for r in (.2, .4)) / 2
+    return watershed(valley + .05*distance, nuclei, mask=region)
+
+def _without_holes(mask, size):
+    "Fill the holes of a mask that have fewer pixels than `size`; larger ones are ground between cells."
+    holes = (ndimage.binary_fill_holes(mask) & ~mask).astype(np.uint8)
+    labels, stats = cv2.connectedComponentsWithStats(holes, connectivity=4)[1:3]
+    return mask | (holes > 0) & (stats[labels, cv2.CC_STAT_AREA] < size)
+
 
 # %% ../nbs/01_segmentation.ipynb #09e18b57
 def enlarge(labels: np.ndarray, # label image
@@ -218,7 +297,7 @@ class Watershed:
     def _find(self, image, d):
         "Nuclei on a rescaled copy, the copy, and its scale."
         scale = min(1.5, self.work/d)
-        small = {c: as_unit(rescale(image[c], scale)) for c in ('red', 'blue', 'yellow') if c in image}
+        small = {c: _small_copy(image[c], d, scale) for c in ('red', 'blue', 'yellow') if c in image}
         return find_nuclei(small['blue'], d*scale), small, scale
 
 # %% ../nbs/01_segmentation.ipynb #03a06ef5
