@@ -427,7 +427,7 @@ def _chosen(systems, places, seeds, budget):
     names = _names(systems) or [n for n in registry if n not in requires]
     places = _names(places)
     _require_known('systems', names, registry)
-    _require_known('regimes', places, regimes)
+    _require_known('regimes', places, (*regimes, 'atlas'))
     _require_known('budget', [budget], budgets)
     wanted = {*names, *(requires[n] for n in names if n in requires)}
     return [n for n in registry if n in wanted], places, _seed_numbers(seeds)
