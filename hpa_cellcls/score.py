@@ -7,18 +7,19 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/score.html.md"""
 # %% auto #0
 __all__ = ['min_overlap', 'precision_recall', 'average_precision', 'area_under', 'class_ap', 'mean_ap', 'f1', 'calibration_error',
            'decide', 'best_thresholds', 'soft_f1', 'fit_thresholds', 'ratio_thresholds', 'match', 'detection_curve',
-           'score_field', 'Score', 'score', 'score_by_pixels']
+           'score_field', 'Score', 'leaderboard', 'score', 'score_by_pixels']
 
 # %% ../nbs/06b_score.ipynb #17189b62
 from array import array
 from dataclasses import dataclass, field
+from importlib.resources import files
 from json import dumps
 import numpy as np, pandas as pd
 from fastcore.basics import patch
 from pycocotools import mask as coco
 from scipy.optimize import minimize_scalar
 from .labels import classes
-from .options import Literal, command
+from .options import Annotated, Literal, Several, command
 from .stage import UserError, write_text
 from .submission import Objects, Rows, decode_mask, read_objects
 
@@ -242,6 +243,7 @@ class Score:
     verified: str='all19' # which classes count in a field: all19 or gtonly
     n_truth: np.ndarray=field(default_factory=lambda: np.zeros(len(classes), int)) # number of cells to find, by class
     notes: list=field(default_factory=list) # sentences that are printed below the table
+    beside: dict=field(default_factory=dict) # name -> average precision by class of others, on their data
     def __post_init__(self):
         self._scores = [array('d') for _ in classes]
         self._right = [bytearray() for _ in classes]
@@ -280,23 +282,38 @@ def table(self: Score) -> pd.DataFrame: # by class: name, cells, detections, fou
     right = [self.ranking(k)[1] for k in range(len(classes))]
     detections = [len(r) for r in right]
     found = [int(r.sum()) for r in right]
-    return pd.DataFrame(dict(name=classes, cells=self.n_truth, detections=detections, found=found, AP=self.ap))
+    return pd.DataFrame(dict(name=classes, cells=self.n_truth, detections=detections, found=found, AP=self.ap, **self.beside))
 
 @patch
 def __repr__(self: Score):
     table = self.table
     table['name'] = table['name'].str.split(' and ').str[0]
     text = table.to_string(index=False, na_rep='-', float_format='{:.4f}'.format)
-    return '\n'.join([text, f'\nmAP {self.mAP:.4f} over {(self.n_truth > 0).sum()} classes ({self.mode}, {self.verified})', *self.notes])
+    others = ''.join(f', {name} {ap[self.n_truth > 0].mean():.4f}' for name, ap in self.beside.items())
+    total = f'mAP {self.mAP:.4f}{others} over {(self.n_truth > 0).sum()} classes ({self.mode}, {self.verified})'
+    return '\n'.join([text, f'\n{total}', *self.notes])
 
 @patch
-def as_dict(self: Score) -> dict: # mAP, mode, verified; by class AP (`None` where there is no cell), n_gt, n_det, n_tp
+def as_dict(self: Score) -> dict: # mAP, mode, verified; by class AP (`None` where there is no cell), n_gt, n_det, n_tp, beside
     "The result as plain numbers, for JSON."
     table = self.table
     def plain(x): return None if np.isnan(x) else float(x)
     def by_class(column): return {str(k): int(n) for k, n in column.items()}
     return dict(mAP=plain(self.mAP), mode=self.mode, verified=self.verified, AP={str(k): plain(ap) for k, ap in table.AP.items()},
-                n_gt=by_class(table.cells), n_det=by_class(table.detections), n_tp=by_class(table.found))
+                n_gt=by_class(table.cells), n_det=by_class(table.detections), n_tp=by_class(table.found),
+                beside={name: ap.tolist() for name, ap in self.beside.items()})
+
+# %% ../nbs/06b_score.ipynb #f8fbfe67
+def leaderboard(beside: str, # ranks from 1 to 50, or median, separated by commas
+               ) -> dict: # name -> average precision by class on the private test set
+    "Average precision by class of the best teams of 2021."
+    table = pd.read_csv(files('hpa_cellcls')/'tables'/'leaderboard_2021.csv', comment='#', index_col='Class').drop(columns='name')
+    out = {}
+    for word in [w.strip() for w in beside.split(',') if w.strip()]:
+        if word == 'median': out['median'] = table.median(axis=1).to_numpy()
+        elif word in table: out[f'#{word}'] = table[word].to_numpy()
+        else: raise UserError(f'--beside {beside}: {word!r} is none of the 50 teams; give ranks from 1 to 50, or median.')
+    return out
 
 # %% ../nbs/06b_score.ipynb #ab173d8f
 def _checked(row, rows, truth=False):
@@ -323,10 +340,11 @@ def score(truth: str, # solution file of the competition, or truth/solution.csv 
           mode: Literal['mask', 'box']='mask', # overlap of masks (mask) or of the boxes around them (box)
           verified: Literal['all19', 'gtonly']='all19', # classes that no cell of a field shows: wrong (all19) or not counted (gtonly)
           json: str=None, # write the result as JSON, too, to this file (not written)
+         beside: Annotated[str, Several(str, once=True)]='', # teams of 2021 to print beside, such as 1,46,median (default: none)
          ) -> Score: # prints as a table, has ap, mAP, table and curves
     "The competition's mean average precision of a submission, by class."
     solution, rows = Rows(truth, 'solution file'), Rows(submission)
-    out = Score(mode, verified)
+    out = Score(mode, verified, beside=leaderboard(beside))
     places = solution.places()
     seen = {}
     for row in rows:
