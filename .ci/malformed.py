@@ -67,6 +67,7 @@ along = {
     ('predict', 'model_weights'): found, ('index', 'order'): dict(folder='pictures'), ('ensemble', 'truth'): dict(weights='found'),
     ('ensemble', 'field_weight'): dict(field_predictions='fields'), ('ensemble', 'field_how'): dict(field_predictions='fields'),
     ('bench', 'systems'): dict(what='accuracy')}
+along |= {('bench', k): dict(what='real') for k in ('data', 'models')}
 along |= {('bench', k): dict(what='accuracy', systems='copy') for k in ('regimes', 'seeds', 'budget', 'device')}
 along |= {(s, 'sample'): dict(dest='new.csv') for s in ('run S2', 'run S3', 'run S4')}
 along |= {('predict', 'sample'): dict(model='fields', views='identity', dest='new.csv')}

@@ -21,7 +21,7 @@ from scipy import ndimage
 from .crops import cut, cut_cell, measure_cells
 from .data import channels, index, read_masks
 from .labels import classes
-from .options import Place, Annotated, Count, Device, Fraction, Literal, Range, Several, command
+from .options import Place, Annotated, Count, Device, Fraction, Literal, Range, Several, as_word, command
 from .stage import Outcome, UserError, write_table
 from .store import CellStore, write_shard
 from .synth import make_field, synth
@@ -388,19 +388,25 @@ Regimes = Annotated[str, Several(str, once=True, some=True)]
 Seeds = Annotated[str, Several(int, Range(0), once=True, some=True)]
 
 @command
-def bench(what: Literal['speed', 'accuracy'], # speed: of each part, against another implementation; accuracy: of each system
+def bench(what: Literal['speed', 'accuracy', 'real'], # speed: of each part; accuracy: of each system; real: on real images
           dest: Place='bench', # folder for the table
+          data: Annotated[str, as_word]='', # real: folder with fields, tables of labels, and perhaps masks and cells
           only: Annotated[str, Several(str, once=True)]='', # speed: benchmarks by name, such as cutting,reading (default: all)
           repeats: Count=5, # speed: counted runs of each implementation
           size: Fraction=1, # speed: fraction of the full work; 1 for figures to publish
           systems: Systems='', # accuracy: S1, S1-shifted, S2, S3, S4, copy, best, oracle (default: all these), best-norefit, best-norevise
-          regimes: Regimes='low,medium,high', # accuracy: label noise of the generated fields
+          regimes: Regimes='low,medium,high', # accuracy: label noise of the generated fields; there is atlas, too
           seeds: Seeds='0', # accuracy: of the generated fields; 0, 1 and 2 are development seeds, report others
           budget: Literal['tiny', 'small', 'large']='small', # accuracy: small (an hour of CPU time a seed) or large (longer)
-          device: Device='cpu', # accuracy: cpu, cuda or mps
-          n_jobs: Count=None, # accuracy: systems that run at the same time (default: all cores)
+          models: Annotated[str, Several(str, once=True)]='', # real: folders of models, separated by commas (default: segmentation only)
+          device: Device='cpu', # accuracy and real: cpu, cuda or mps
+          n_jobs: Count=None, # accuracy: systems that run at the same time; real: processes (default: all cores)
          ) -> Outcome: # its note is the table
-    "Measure the speed of every part on this machine, or the accuracy of every system on generated fields."
+    "Measure speed on this machine, the accuracy of every system on generated fields, or that of models on real images."
+    if what == 'real':
+        from hpa_cellcls.real import real
+        return real(data, models, dest, device, n_jobs)
+    if data: raise UserError(f'{data}: goes with `bench real`; `bench {what}` makes its own data.')
     if what == 'accuracy':
         from hpa_cellcls.accuracy import accuracy
         return accuracy(systems, regimes, seeds, budget, dest, device, n_jobs)

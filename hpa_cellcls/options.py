@@ -7,7 +7,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/options.html.md"""
 # %% auto #0
 __all__ = ['Count', 'Whole', 'Share', 'Positive', 'Amount', 'Name', 'Names', 'Place', 'Device', 'Duration', 'Thresholds', 'Folds',
            'Sides', 'ShareBelowOne', 'Fraction', 'Log', 'Range', 'is_name', 'seconds', 'is_place', 'is_threshold',
-           'is_device', 'Several', 'declared', 'allowed', 'checked', 'option_name', 'command', 'defaults_of',
+           'is_device', 'Several', 'as_word', 'declared', 'allowed', 'checked', 'option_name', 'command', 'defaults_of',
            'with_options', 'comments_of', 'parser_of', 'typed']
 
 # %% ../nbs/00f_options.ipynb #8ea17780
@@ -128,6 +128,8 @@ def _number(value, kind):
 _kinds = {int: 'a whole number', float: 'a number', bool: 'True or False', str: 'text'}
 
 # %% ../nbs/00f_options.ipynb #285d5e69
+def as_word(value): "Marks an option that may also be given as a word, after the words that a command needs."
+
 Count = Annotated[int, Range(1)]
 Whole = Annotated[int, Range(0)]
 Share = Annotated[float, Range(0, 1)]
@@ -269,19 +271,22 @@ def parser_of(function: callable, # a command
              ) -> argparse.ArgumentParser: # parser that returns only the options that were typed
     "Make the parser of a command from its signature."
     known = inspect.signature(function).parameters
-    places = [k.upper() for k, p in known.items() if p.default is p.empty]
+    places = [k.upper() if p.default is p.empty else f'[{k.upper()}]' for k, p in known.items() if _is_word(p)]
     parser = _Parser(name, ' '.join([name, *places, '[options]']), inspect.getdoc(function), allow_abbrev=False,
                      argument_default=argparse.SUPPRESS, formatter_class=argparse.RawDescriptionHelpFormatter)
     comments = comments_of(function)
     for k, p in known.items(): _add_option(parser, k, p, _help_text(p, comments.get(k) or ''))
     return parser
 
+def _is_word(p):
+    "Can this parameter be given as a word, by its position?"
+    return p.default is p.empty or as_word in declared(p.annotation)[2]
+
 def _add_option(parser, name, p, text):
-    "Add one parameter: as an option, and as a positional argument too if it has no default."
+    "Add one parameter: as an option, and perhaps as a positional argument too."
     text = text.replace('%', '%%')
-    required = p.default is p.empty
-    if required: parser.add_argument(name, nargs='?', action=_Once, help=text, metavar=name.upper())
-    settings = dict(dest=name, help=argparse.SUPPRESS if required else text)
+    if _is_word(p): parser.add_argument(name, nargs='?', action=_Once, help=text, metavar=name.upper())
+    settings = dict(dest=name, help=argparse.SUPPRESS if _is_word(p) else text)
     if declared(p.annotation)[0] is bool: option = parser.add_argument(option_name(name), action=_Switch, **settings)
     else: option = parser.add_argument(option_name(name), action=_Once, metavar=_metavar(p), **settings)
     for spelling in option.option_strings:
