@@ -195,7 +195,7 @@ def plot_real(table: pd.DataFrame, # rows of `real`
     left.set(xlim=(0, 1), xlabel='average precision of fields')
     left.spines[['top', 'right']].set_visible(False)
     left.grid(axis='y', alpha=.3)
-    if len(ap): left.legend(fontsize=7)
+    if len(ap): left.legend(fontsize=7, loc='upper center', bbox_to_anchor=(.5, -.16), ncols=2, frameon=False)
     right.axis('off')
     if len(told): _plot_told(right, told[(told.model == told.model.iloc[0]) & (told.data == told.data.iloc[0])])
     plt.close(fig)
