@@ -144,7 +144,7 @@ def _sources(data):
 
 def _names(models):
     "Model folders, each under the name of its folder."
-    folders = [existing(m.strip(), 'model').resolve() for m in models.split(',') if m.strip()]
+    folders = [existing(m.strip(), 'model (--models)').resolve() for m in models.split(',') if m.strip()]
     names = [f.name for f in folders]
     if len({*names}) < len(names): raise UserError(f'--models {models}: two have the same name; rename a folder.')
     return dict(zip(names, map(str, folders)))
@@ -156,8 +156,9 @@ def real(data: str, # folder with fields, tables of labels, and perhaps masks an
          n_jobs: int=None, # processes (None: all cores)
         ) -> Outcome: # its note is the summary
     "Measure segmentation and models on real images."
+    named = _names(models)
     if not data: raise UserError('bench real: DATA must be given, a folder with fields and their labels.')
-    (folders, cells), named = _sources(data), _names(models)
+    folders, cells = _sources(data)
     rows, failed, home = [], {}, Path(dest)/'real'
     for file in cells:
         for name, model in named.items():
