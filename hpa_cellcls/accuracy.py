@@ -10,17 +10,19 @@ __all__ = ['budgets', 'regimes', 'registry', 'requires', 'ablations', 'metrics',
            'passes_spent', 'run_system', 'as_table', 'summary', 'plot_accuracy', 'accuracy']
 
 # %% ../nbs/10a_accuracy.ipynb #95ffff2f
-import inspect, io, json, os, subprocess, sys, threading
+import inspect, json, os, subprocess, sys, threading
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
 from time import sleep
+from typing import get_args
 import numpy as np, pandas as pd
 from joblib import cpu_count, parallel_config
 from .label_noise import true_prevalence
 from .labels import classes, label_matrix
-from .stage import Outcome, Record, UserError, read_table, run_stage, write_bytes, write_table, write_text
+from .stage import Outcome, Record, UserError, read_table, run_stage, write_figure, write_table, write_text
+from .synth import Variability
 
 # %% ../nbs/10a_accuracy.ipynb #c11bdea9
 @dataclass(frozen=True)
@@ -47,13 +49,13 @@ budgets = dict(tiny=Budget(24, 10, 256, 200, 64, 64),
                large=Budget(1000, 300, 512, 84_000, 96, 256))
 
 # %% ../nbs/10a_accuracy.ipynb #cdea274d
-regimes = 'low', 'medium', 'high'
+regimes = get_args(Variability)
 
 @dataclass
 class Split:
     "Training fields and test fields of one regime and seed, for all systems."
     home: str # folder
-    regime: str # label noise: low, medium or high
+    regime: str # label noise: one of `regimes`
     seed: int # of the training fields, and of all random numbers
     budget: str # one of `budgets`
     device: str='cpu' # cpu, cuda or mps
@@ -427,14 +429,14 @@ def _chosen(systems, places, seeds, budget):
     names = _names(systems) or [n for n in registry if n not in requires]
     places = _names(places)
     _require_known('systems', names, registry)
-    _require_known('regimes', places, (*regimes, 'atlas'))
+    _require_known('regimes', places, regimes)
     _require_known('budget', [budget], budgets)
     wanted = {*names, *(requires[n] for n in names if n in requires)}
     return [n for n in registry if n in wanted], places, _seed_numbers(seeds)
 
 # %% ../nbs/10a_accuracy.ipynb #1fd5b809
 def accuracy(systems: str='', # names separated by commas (empty: S1,S1-shifted,S2,S3,S4,copy,best,oracle)
-             regimes: str='low,medium,high', # label noise of the generated fields
+             regimes: str='low,medium,high', # label noise of the generated fields: low, medium, high, atlas
              seeds: str='0', # of the generated fields; 0, 1 and 2 are development seeds, report others
              budget: str='small', # small (an hour of CPU time a seed) or large (longer)
              dest: str='bench', # folder for everything
@@ -464,7 +466,5 @@ def accuracy(systems: str='', # names separated by commas (empty: S1,S1-shifted,
 def _shown(table, dest):
     "Save the picture; the summary as text."
     formats = dict(passes='{:,.0f}', cpu_s='{:.0f}', memory_MB='{:.0f}', ECE='{:.4f}')
-    picture = io.BytesIO()
-    plot_accuracy(table).savefig(picture, dpi=110, format='png')
-    write_bytes(Path(dest)/'accuracy.png', picture.getvalue())
+    write_figure(Path(dest)/'accuracy.png', plot_accuracy(table))
     return summary(table).to_string(float_format='{:.3f}'.format, formatters={k: v.format for k, v in formats.items()}, na_rep='')

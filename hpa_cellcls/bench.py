@@ -382,36 +382,7 @@ def scoring(repeats: int=5, # counted runs of each implementation
     n_rows = sum(map(len, predicted.values()))
     return [_row(f'score {n} fields of {side} px, {n_rows} rows, against decoded masks', 'CPU s', timed)]
 
-# %% ../nbs/10_bench.ipynb #bfeac12e
-Systems = Annotated[str, Several(str, once=True)]
-Regimes = Annotated[str, Several(str, once=True, some=True)]
-Seeds = Annotated[str, Several(int, Range(0), once=True, some=True)]
-
-@command
-def bench(what: Literal['speed', 'accuracy', 'real'], # speed: of each part; accuracy: of each system; real: on real images
-          dest: Place='bench', # folder for the table
-          data: Annotated[str, as_word]='', # real: folder with fields, tables of labels, and perhaps masks and cells
-          only: Annotated[str, Several(str, once=True)]='', # speed: benchmarks by name, such as cutting,reading (default: all)
-          repeats: Count=5, # speed: counted runs of each implementation
-          size: Fraction=1, # speed: fraction of the full work; 1 for figures to publish
-          systems: Systems='', # accuracy: S1, S1-shifted, S2, S3, S4, copy, best, oracle (default: all these), best-norefit, best-norevise
-          regimes: Regimes='low,medium,high', # accuracy: label noise of the generated fields; there is atlas, too
-          seeds: Seeds='0', # accuracy: of the generated fields; 0, 1 and 2 are development seeds, report others
-          budget: Literal['tiny', 'small', 'large']='small', # accuracy: small (an hour of CPU time a seed) or large (longer)
-          models: Annotated[str, Several(str, once=True)]='', # real: folders of models, separated by commas (default: segmentation only)
-          device: Device='cpu', # accuracy and real: cpu, cuda or mps
-          n_jobs: Count=None, # accuracy: systems that run at the same time; real: processes (default: all cores)
-         ) -> Outcome: # its note is the table
-    "Measure speed on this machine, the accuracy of every system on generated fields, or that of models on real images."
-    if what == 'real':
-        from hpa_cellcls.real import real
-        return real(data, models, dest, device, n_jobs)
-    if data: raise UserError(f'{data}: goes with `bench real`; `bench {what}` makes its own data.')
-    if what == 'accuracy':
-        from hpa_cellcls.accuracy import accuracy
-        return accuracy(systems, regimes, seeds, budget, dest, device, n_jobs)
-    return _speed(Path(dest), [n.strip() for n in only.split(',') if n.strip()] or [*benchmarks], repeats, size)
-
+# %% ../nbs/10_bench.ipynb #3e0ecec0
 def _speed(dest, names, repeats, size):
     "Run benchmarks by name; the table is written after each of them."
     for n in names:
@@ -425,3 +396,34 @@ def _speed(dest, names, repeats, size):
         write_table(dest/'speed.csv', pd.DataFrame(rows))
     text = pd.DataFrame(rows).drop(columns='benchmark').to_string(index=False, na_rep='', float_format='{:,.3g}'.format)
     return Outcome('bench', {n: {} for n in names}, {}, note=f'{dest}/speed.csv:\n{text}')
+
+# %% ../nbs/10_bench.ipynb #bfeac12e
+Systems = Annotated[str, Several(str, once=True)]
+Regimes = Annotated[str, Several(str, once=True, some=True)]
+Seeds = Annotated[str, Several(int, Range(0), once=True, some=True)]
+
+@command
+def bench(what: Literal['speed', 'accuracy', 'real'], # speed: of each part; accuracy: of each system; real: on real images
+          dest: Place='bench', # folder for the table
+          data: Annotated[str, as_word]='', # real: folder with fields, tables of labels, and perhaps masks and cells
+          only: Annotated[str, Several(str, once=True)]='', # speed: benchmarks by name, such as cutting,reading (default: all)
+          repeats: Count=5, # speed: counted runs of each implementation
+          size: Fraction=1, # speed: fraction of the full work; 1 for figures to publish
+          systems: Systems='', # accuracy: S1, S1-shifted, S2, S3, S4, copy, best, oracle (default: all these), best-norefit, best-norevise
+          regimes: Regimes='low,medium,high', # accuracy: label noise of the generated fields: low, medium, high, atlas
+          seeds: Seeds='0', # accuracy: of the generated fields; 0, 1 and 2 are development seeds, report others
+          budget: Literal['tiny', 'small', 'large']='small', # accuracy: small (an hour of CPU time a seed) or large (longer)
+          models: Annotated[str, Several(str, once=True)]='', # real: folders of models, separated by commas (default: segmentation only)
+          device: Device='cpu', # accuracy and real: cpu, cuda or mps
+          n_jobs: Count=None, # accuracy: systems that run at the same time; real: processes (default: all cores)
+         ) -> Outcome: # its note is the table
+    "Measure speed on this machine, the accuracy of every system on generated fields, or that of models on real images."
+    if what == 'real':
+        from hpa_cellcls.real import real
+        return real(data, models, dest, device, n_jobs)
+    if data: raise UserError(f'{data}: goes with `bench real`; `bench {what}` makes its own data.')
+    if models: raise UserError(f'--models {models}: goes with `bench real`; `bench {what}` makes its own models.')
+    if what == 'accuracy':
+        from hpa_cellcls.accuracy import accuracy
+        return accuracy(systems, regimes, seeds, budget, dest, device, n_jobs)
+    return _speed(Path(dest), [n.strip() for n in only.split(',') if n.strip()] or [*benchmarks], repeats, size)

@@ -19,7 +19,7 @@ from PIL import Image
 from .labels import (class_plan, class_table, classes, co_occurrence, field_weights, label_columns, labels_per_field, make_folds,
                                 parse_labels, plot_classes, plot_co_occurrence, plot_plan, read_labels)
 from .options import Place, Annotated, Count, Range, Several, Whole, command
-from .stage import Outcome, UserError, existing, read_table, run_stage, write_bytes, write_table
+from .stage import Outcome, UserError, existing, read_table, run_stage, write_bytes, write_figure, write_table
 
 # %% ../nbs/00_data.ipynb #4eb66e5e
 stains = dict(red='microtubules', green='protein', blue='nucleus', yellow='endoplasmic reticulum')
@@ -474,13 +474,7 @@ def stats(ws: str, # workspace with the output of `index`
     pictures = dict(classes=plot_classes(fields.labels), co_occurrence=plot_co_occurrence(fields.labels), plan=plot_plan(plan),
                     intensity=plot_intensities(ws), fields=plot_fields(fields, 12))
     for name, fig in pictures.items():
-        write_bytes(dest/f'{name}.png', _png(fig))
+        write_figure(dest/f'{name}.png', fig, dpi=120)
         plt.close(fig)
     written = [f'{n}.csv' for n in tables] + [f'{n}.png' for n in pictures]
     return Outcome('stats', {name: {} for name in written}, {}, note=f'The files are in {dest}.')
-
-def _png(fig):
-    "A figure as the bytes of a PNG file."
-    buffer = io.BytesIO()
-    fig.savefig(buffer, format='png', dpi=120)
-    return buffer.getvalue()

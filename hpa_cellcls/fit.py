@@ -36,7 +36,7 @@ from .models import (
 from .options import (
     Amount, Annotated, Count, Device, Duration, Folds, Literal, Log, Positive, Range, ShareBelowOne, Sides, Whole, defaults_of, seconds)
 from .score import f1, mean_ap
-from .stage import Outcome, Record, UserError, bar_of, existing, fingerprint, write_bytes, write_table
+from .stage import Outcome, Record, UserError, bar_of, existing, fingerprint, write_bytes, write_figure, write_table
 from .store import CellStore
 from torch.amp import GradScaler
 
@@ -844,7 +844,7 @@ def _train(task, record, name, device, running):
 def _finish(task, checkpointer, record, warning, running):
     "Write the last files when all epochs are done, and record the model; the fields that the last step could not use."
     folder = record.folder
-    plot_history(checkpointer.rows).savefig(folder/'history.png', dpi=100)
+    write_figure(folder/'history.png', plot_history(checkpointer.rows), dpi=100)
     if hasattr(checkpointer.learn, 'prediction_tracker'):
         write_bytes(folder/'training_predictions.parquet', checkpointer.prediction_tracker.table().to_parquet(index=False))
     failed = task.finish(folder, running)

@@ -7,8 +7,8 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/options.html.md"""
 # %% auto #0
 __all__ = ['Count', 'Whole', 'Share', 'Positive', 'Amount', 'Name', 'Names', 'Place', 'Device', 'Duration', 'Thresholds', 'Folds',
            'Sides', 'ShareBelowOne', 'Fraction', 'Log', 'Range', 'is_name', 'seconds', 'is_place', 'is_threshold',
-           'is_device', 'Several', 'as_word', 'declared', 'allowed', 'checked', 'option_name', 'command', 'defaults_of',
-           'with_options', 'comments_of', 'parser_of', 'typed']
+           'is_device', 'Several', 'declared', 'allowed', 'checked', 'option_name', 'command', 'defaults_of',
+           'with_options', 'comments_of', 'as_word', 'parser_of', 'typed']
 
 # %% ../nbs/00f_options.ipynb #8ea17780
 import argparse, difflib, inspect, math, re, typing
@@ -128,8 +128,6 @@ def _number(value, kind):
 _kinds = {int: 'a whole number', float: 'a number', bool: 'True or False', str: 'text'}
 
 # %% ../nbs/00f_options.ipynb #285d5e69
-def as_word(value): "Marks an option that may also be given as a word, after the words that a command needs."
-
 Count = Annotated[int, Range(1)]
 Whole = Annotated[int, Range(0)]
 Share = Annotated[float, Range(0, 1)]
@@ -265,6 +263,15 @@ class _Switch(argparse.BooleanOptionalAction):
         if self.dest in namespace: raise UserError(f'{option_name(self.dest)}: is given twice; once is enough.')
         super().__call__(parser, namespace, value, option.replace('_', '-'))
 
+# %% ../nbs/00f_options.ipynb #f790781e
+def as_word(value, # any value; nothing is checked
+           ):
+    "Marks an option that may also be given as a word, after the words that a command needs."
+
+def _is_word(p):
+    "Can this parameter be given as a word, by its position?"
+    return p.default is p.empty or as_word in declared(p.annotation)[2]
+
 # %% ../nbs/00f_options.ipynb #7a5c620e
 def parser_of(function: callable, # a command
               name: str, # name of the program and the command
@@ -277,10 +284,6 @@ def parser_of(function: callable, # a command
     comments = comments_of(function)
     for k, p in known.items(): _add_option(parser, k, p, _help_text(p, comments.get(k) or ''))
     return parser
-
-def _is_word(p):
-    "Can this parameter be given as a word, by its position?"
-    return p.default is p.empty or as_word in declared(p.annotation)[2]
 
 def _add_option(parser, name, p, text):
     "Add one parameter: as an option, and perhaps as a positional argument too."

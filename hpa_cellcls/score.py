@@ -307,6 +307,7 @@ def as_dict(self: Score) -> dict: # mAP, mode, verified; by class AP (`None` whe
 def leaderboard(beside: str, # ranks from 1 to 50, or median, separated by commas
                ) -> dict: # name -> average precision by class on the private test set
     "Average precision by class of the best teams of 2021."
+    if not beside.strip(): return {}
     table = pd.read_csv(files('hpa_cellcls')/'tables'/'leaderboard_2021.csv', comment='#', index_col='Class').drop(columns='name')
     out = {}
     for word in [w.strip() for w in beside.split(',') if w.strip()]:
@@ -340,7 +341,7 @@ def score(truth: str, # solution file of the competition, or truth/solution.csv 
           mode: Literal['mask', 'box']='mask', # overlap of masks (mask) or of the boxes around them (box)
           verified: Literal['all19', 'gtonly']='all19', # classes that no cell of a field shows: wrong (all19) or not counted (gtonly)
           json: str=None, # write the result as JSON, too, to this file (not written)
-         beside: Annotated[str, Several(str, once=True)]='', # teams of 2021 to print beside, such as 1,46,median (default: none)
+          beside: Annotated[str, Several(str, once=True)]='', # teams of 2021 to print beside, such as 1,46,median (default: none)
          ) -> Score: # prints as a table, has ap, mAP, table and curves
     "The competition's mean average precision of a submission, by class."
     solution, rows = Rows(truth, 'solution file'), Rows(submission)

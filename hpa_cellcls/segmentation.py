@@ -65,11 +65,15 @@ def _solidity(mask):
 def _first_guess(blue):
     "First estimate of the diameter of the nuclei, from a threshold on the blue channel at 512 pixels."
     scale = min(1, 512/max(blue.shape))
-    small = np.sqrt(_blur(as_unit(rescale(blue, scale)), 1.5))
+    small = np.sqrt(_blur(_scaled(blue, scale), 1.5))
     if np.ptp(small) < 1e-3: return 0.
     labels = cv2.connectedComponents((small > threshold_otsu(small)).astype(np.uint8))[1]
     labels[np.bincount(labels.ravel())[labels] < 30] = 0
     return typical_diameter(labels) / scale
+
+def _scaled(channel, scale):
+    "A rescaled channel, 0 to 1; 16 bits are not rounded on the way."
+    return as_unit(rescale(channel if channel.dtype == np.uint8 else as_unit(channel), scale))
 
 def _blur(x, sigma):
     "Gaussian blur."
@@ -99,7 +103,7 @@ def _disk(radius):
 
 def _small_copy(channel, d, scale):
     "A rescaled channel, smoothed if its dim parts are noisy."
-    small = as_unit(rescale(channel, scale))
+    small = _scaled(channel, scale)
     if scale < .5: return small
     sigma = 3*scale*_noise(as_unit(channel), d/10)
     return _blur(small, np.sqrt(max(sigma**2 - (scale*d/40)**2, 0)))
@@ -124,14 +128,14 @@ def find_nuclei(blue: np.ndarray, # blue channel, float from 0 to 1
     seeds = np.zeros(mask.shape, np.int32)
     seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
     labels = _joined(watershed(-height, seeds, mask=mask), root, d)
-    return _without_small(_above_half(labels, _blur(blue, d/20), d), d)
+    smooth = _blur(blue, d/20)
+    return _without_debris(_above_half(labels, smooth, d), smooth, d)
 
 def _above_half(labels, blue, d):
-    "Keep the pixels of each nucleus above half of its median brightness; the background counts as 0. Remove glimmers."
+    "Keep the pixels of each nucleus above half of its median brightness; the background counts as 0."
     if not labels.any(): return labels
     background = np.percentile(blue, 10)
     median = np.nan_to_num(ndimage.median(blue, labels, np.arange(labels.max() + 1)) - background)
-    median[median < .08*np.median(median[labels[labels > 0]])] = np.inf
     keep = (labels > 0) & (blue - background > .5*median[labels])
     return np.where(ndimage.binary_fill_holes(_opened(keep, d/16)), labels, 0)
 
@@ -142,7 +146,7 @@ def _joined(labels, root, d):
     n = labels.max() + 1
     area, light = np.bincount(labels.ravel(), minlength=n), np.bincount(labels.ravel(), root.ravel(), minlength=n)
     borders, name = _borders(labels, root), np.arange(n)
-    score = {pair: _unity(area[[*pair]], light[[*pair]], border, d) for pair, border in borders.items()}
+    score = {pair: _shared_border(area[[*pair]], light[[*pair]], border, d) for pair, border in borders.items()}
     while score:
         i, j = max(score, key=lambda pair: (score[pair], pair))
         if not score[i, j]: break
@@ -154,7 +158,7 @@ def _joined(labels, root, d):
             border = borders.pop(pair)
             score.pop(pair)
             if a != b: borders[a, b] = borders.get((a, b), []) + border
-        score |= {pair: _unity(area[[*pair]], light[[*pair]], border, d) for pair, border in borders.items() if i in pair}
+        score |= {pair: _shared_border(area[[*pair]], light[[*pair]], border, d) for pair, border in borders.items() if i in pair}
     return name[labels]
 
 def _borders(labels, root):
@@ -167,7 +171,7 @@ def _borders(labels, root):
         for pair, value in zip(pairs, np.minimum(root[a], root[b])[k].tolist()): found.setdefault(pair, []).append(value)
     return found
 
-def _unity(area, light, border, d):
+def _shared_border(area, light, border, d):
     "Length of the border of two pieces, in diameters of the smaller one; 0 if they are two nuclei."
     dim, bright = sorted(light / area)
     length = len(border)*np.pi/4 / (2*np.sqrt(area.min()/np.pi)) # a border of one pixel has 4/pi pairs on average
@@ -188,13 +192,15 @@ def largest_pieces(labels: np.ndarray, # label image
     largest[label_of[by_area]] = by_area
     return np.where(largest[labels] == pieces, labels, 0)
 
-def _without_small(labels, d):
-    "Remove labels too small for a nucleus (with a lower limit at the border), and number the others from 1."
+def _without_debris(labels, blue, d):
+    "Remove labels too small or too dim for a nucleus, and number the others from 1; at the border, a part of a nucleus is enough."
+    if not labels.any(): return labels
     labels = largest_pieces(labels)
     area = np.bincount(labels.ravel())
-    small = area < .05*d*d
-    at_border = border_labels(labels)
-    small[at_border] = area[at_border] < .03*d*d
+    bright = np.nan_to_num(ndimage.median(blue, labels, np.arange(len(area))) - np.percentile(blue, 10))
+    share, small, at_border = np.minimum(area/(.3*d*d), 1), area < .05*d*d, border_labels(labels)
+    share[at_border], small[at_border] = 1, area[at_border] < .03*d*d
+    small |= bright*share < .08*np.median(bright[labels[labels > 0]])
     small[0] = True
     return np.where(small, 0, np.cumsum(~small)).astype(np.int32)[labels]
 
@@ -285,20 +291,26 @@ class Watershed:
         shape = _checked(image)
         d = self.diameter or _first_guess(image['blue'])
         if not d: raise UserError('no nucleus stands out in the blue channel; is it the right channel, and is it exposed?')
-        nuclei, small, scale = self._find(image, d)
-        measured = typical_diameter(nuclei) / scale
-        if not self.diameter and measured and abs(measured/d - 1) > .1: nuclei, small, scale = self._find(image, measured)
+        nuclei, blue = self._find(image['blue'], d)
+        measured = typical_diameter(nuclei) / self._scale(d)
+        if not self.diameter and measured and abs(measured/d - 1) > .1:
+            d = measured
+            nuclei, blue = self._find(image['blue'], d)
         if not nuclei.any():
             raise UserError(f'no nucleus of about {d:.0f} pixels was found in a field of {shape[0]} x {shape[1]}; '
                             'if they have another size, give it as --diameter.')
-        cells = grow_cells(small, nuclei, self.work if scale < 1.5 else typical_diameter(nuclei))
+        small = {c: _small_copy(image[c], d, self._scale(d)) for c in ('red', 'yellow') if c in image} | dict(blue=blue)
+        cells = grow_cells(small, nuclei, self.work if self._scale(d) < 1.5 else typical_diameter(nuclei))
         return _numbered(enlarge(nuclei, shape), enlarge(cells, shape))
 
-    def _find(self, image, d):
-        "Nuclei on a rescaled copy, the copy, and its scale."
-        scale = min(1.5, self.work/d)
-        small = {c: _small_copy(image[c], d, scale) for c in ('red', 'blue', 'yellow') if c in image}
-        return find_nuclei(small['blue'], d*scale), small, scale
+    def _scale(self, d):
+        "Of the copy on which nuclei of this diameter are looked for."
+        return min(1.5, self.work/d)
+
+    def _find(self, blue, d):
+        "Nuclei on a rescaled copy, and the copy."
+        small = _small_copy(blue, d, self._scale(d))
+        return find_nuclei(small, d*self._scale(d)), small
 
 # %% ../nbs/01_segmentation.ipynb #03a06ef5
 def _checked(image):

@@ -92,8 +92,8 @@ def draw_shows(rng: np.random.Generator, # random number generator
 def _draw_as_people_saw(rng, shows, labels):
     "Fill in which cells show which labels, with the shares of the atlas."
     for k in labels:
-        mean, spread = atlas_shares[k], 1.2
-        if len(labels) == 1: mean, spread = 1/(1 + (1 - mean)/mean*np.exp(-.83)), 3
+        mean, spread = atlas_shares[k], 1.2 # spread: sum of the parameters of the beta distribution
+        if len(labels) == 1: mean, spread = 1/(1 + (1 - mean)/mean*np.exp(-.83)), 3 # alone: log odds + .83 for every class
         shows[:, k] = rng.random(len(shows)) < rng.beta(spread*mean, spread*(1 - mean))
     others = [k for k in _unlabelled if k not in labels]
     weights = np.array([_unlabelled[k] for k in others])
@@ -820,7 +820,7 @@ def make_field(seed: Seed=0, # random seed of the dataset
                noise: Noise=1., # factor of the standard deviation of the noise; 0: no noise
                variability: Variability='medium', # how many of a field's cells lack its labels: low, medium, high, or as in the atlas
                empty: Share=.05, # fraction of cells without any label; not with --variability atlas
-               omit: Share=.2, # probability that a rare label of a field is missing
+               omit: Share=.2, # probability that a rare label of a field is missing; not with --variability atlas
                bits: Literal[8, 16]=8, # bits of the images: 8 or 16
                labels: tuple=None, # class numbers of the field (default: random)
               ) -> Field: # images, masks and labels
@@ -887,7 +887,7 @@ def synth(dest: str, # folder for the fields
           touching: Share=.6, # crowding; 0: cells apart, 1: no gaps
           noise: Noise=1., # factor of the standard deviation of the noise; 0: no noise
           empty: Share=.05, # fraction of cells without any label; not with --variability atlas
-          omit: Share=.2, # probability that a rare label of a field is missing
+          omit: Share=.2, # probability that a rare label of a field is missing; not with --variability atlas
           bits: Literal[8, 16]=8, # bits of the images: 8 or 16
           n_jobs: Count=None, # number of processes (default: all cores)
           progress: bool=True, # show a progress bar

@@ -10,7 +10,7 @@ __all__ = ['validation_cells', 'match_cells', 'cell_truth', 'pick_thresholds', '
            'read_thresholds', 'evaluate']
 
 # %% ../nbs/03d_validation.ipynb #c93c1064
-import io, json
+import json
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, pandas as pd
@@ -22,7 +22,7 @@ from .models import compute_device, computing, load_model, to_device
 from .score import (Score, best_thresholds, class_ap, decide, f1, fit_thresholds, mean_ap, min_overlap, precision_recall,
                                ratio_thresholds)
 from .options import Annotated, Count, Device, Literal, Range, Several, Thresholds, command
-from .stage import UserError, with_progress, as_recorded, existing, read_json, read_table, write_bytes, write_table, write_text
+from .stage import UserError, with_progress, as_recorded, existing, read_json, read_table, write_figure, write_table, write_text
 from .store import CellStore
 
 # %% ../nbs/03d_validation.ipynb #1534f9ae
@@ -312,10 +312,7 @@ def _write(folder, found, store, about):
     cells = store.table.iloc[worst.row]
     worst = worst.assign(name=[classes[k] for k in worst.k], id=cells.id.values, number=cells.number.values)
     write_table(dest/'worst.csv', worst[['k', 'name', 'kind', 'score', 'id', 'number']].round(5))
-    for name, fig in _pictures(found, store).items():
-        sink = io.BytesIO()
-        fig.savefig(sink, format='png', dpi=110, facecolor='white')
-        write_bytes(dest/name, sink.getvalue())
+    for name, fig in _pictures(found, store).items(): write_figure(dest/name, fig)
     save_thresholds(folder, found, **about)
 
 # %% ../nbs/03d_validation.ipynb #587acdec
