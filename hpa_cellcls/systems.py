@@ -103,7 +103,7 @@ def run_best(ws: str, # workspace with fields.csv
     steps = [with_masks(ws, n_jobs), cut(ws, side=side, frame=frame, gap=gap, n_jobs=n_jobs)]
     steps.append(train(ws, first, labels='copied', select='last', epochs=epochs, sizes=sizes or growing(side), refine_labels=refine_labels,
                        min_nucleus=min_nucleus, fold=fold, **kwargs))
-    steps.append(refine(ws, first, name, **{k: v for k, v in how.items() if k != 'n_jobs'}))
+    steps.append(refine(ws, first, name, prior=kwargs.get('prior', 'atlas'), **{k: v for k, v in how.items() if k != 'n_jobs'}))
     if target: steps.append(predict(target, f'{ws}/models/{name}', name=name, field_context=field_context, views=str(views), **how))
     return report_steps(steps)
 

@@ -16,6 +16,7 @@ from .batches import cell_targets, read_targets
 from .fit import (
     ClassifierSettings, Examples, PredictionTracker, Running, Task, bias_from_prior, build_classifier, check_folds, initial_network,
     split_train_valid, train_task)
+from .label_noise import LabelRefinement, Prior
 from .options import Name, Share, ShareBelowOne, command, with_options
 from .stage import Outcome, UserError, content
 from .store import CellStore
@@ -38,6 +39,7 @@ class CellSettings(ClassifierSettings):
     labels: Name='single' # training labels: single (of single-label images), copied (image labels for every cell), pseudo-labels
     min_nucleus: Share=0 # leave out border cells that keep less than this fraction of a typical nucleus
     refine_labels: ShareBelowOne=0 # label refinement: fraction of the epochs after which it is used fully; 0 for none
+    prior: Prior='atlas' # label refinement: classes may show as often as people saw them in the atlas (atlas), or resemble each other (none)
     blend: ShareBelowOne=0 # augmentation: fraction of crops that get another cell's protein and labels as well
     def __post_init__(self):
         if not self.head: self.head = 'stages' if self.arch == 'small' else 'timm'
@@ -91,9 +93,8 @@ def callbacks(self: CellTask) -> list: # fastai callbacks
     "The tracker of training predictions, and label refinement if the settings ask for it."
     s = self.settings
     if not s.refine_labels: return [PredictionTracker()]
-    from hpa_cellcls.label_noise import LabelRefinement
     full = s.refine_labels*s.epochs
-    return [PredictionTracker(latest=3), LabelRefinement(max(1, int(full/2)), int(np.ceil(full)))]
+    return [PredictionTracker(latest=3), LabelRefinement(max(1, int(full/2)), int(np.ceil(full)), s.prior)]
 
 @patch
 def about(self: CellTask,
