@@ -368,7 +368,8 @@ def _refit_model(record, folder, cells, predictions, device, threads):
     field = cells.table.id.to_numpy()
     with using_threads(threads):
         embeddings, logits = embed_cells(to_device(network, device), cells, Prepare(about['mean'], about['std'], about.get('size')))
-    layer, prevalences, p = refit_to_prevalence(embeddings, logits, predictions, field, candidates, *(record.params[k] for k in ('steps', 'prior')))
+    how = {k: record.params[k] for k in ('steps', 'prior')}
+    layer, prevalences, p = refit_to_prevalence(embeddings, logits, predictions, field, candidates, **how)
     calibration = fit_calibration(field_posterior(p, field, p.mean(0), prevalences), soft_labels(p, candidates, prevalences, 1))
     about |= dict(refined=record.params, class_prior=p.mean(0).round(5).tolist(), prevalence=prevalences.round(5).to_dict('list'),
                   calibration=[a.round(5).tolist() for a in calibration])
@@ -390,7 +391,7 @@ def refine(ws: str, # workspace
            first: Name='copied', # model trained on image labels given to every cell (`train --labels copied`)
            name: Name='best', # name of the new model, WS/models/NAME
            steps: Whole=150, # optimisation steps of the refit; 0 only applies Platt scaling to the logits
-           prior: Prior='atlas', # classes may show as often as people saw them in the atlas (atlas), or resemble each other (none)
+           prior: Prior='atlas', # how often classes show may be as people saw it in the atlas (atlas), or no such prior (none)
            device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
            threads: Count=1, # CPU threads
           ) -> Outcome: # its note tells the estimated prevalence

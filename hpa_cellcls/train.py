@@ -39,7 +39,7 @@ class CellSettings(ClassifierSettings):
     labels: Name='single' # training labels: single (of single-label images), copied (image labels for every cell), pseudo-labels
     min_nucleus: Share=0 # leave out border cells that keep less than this fraction of a typical nucleus
     refine_labels: ShareBelowOne=0 # label refinement: fraction of the epochs after which it is used fully; 0 for none
-    prior: Prior='atlas' # label refinement: classes may show as often as people saw them in the atlas (atlas), or resemble each other (none)
+    prior: Prior='atlas' # label refinement: how often classes show may be as people saw it in the atlas, or no such prior (none)
     blend: ShareBelowOne=0 # augmentation: fraction of crops that get another cell's protein and labels as well
     def __post_init__(self):
         if not self.head: self.head = 'stages' if self.arch == 'small' else 'timm'
