@@ -2,6 +2,7 @@
 
     .venv/bin/python .ci/other.py --seeds 21                    copied labels, ours and the reference, with both kinds of shares
     .venv/bin/python .ci/other.py --seeds 21 --regimes atlas    one of them
+    .venv/bin/python .ci/other.py --seeds 21 --drawings synth   the same measures on fields of the package's own generator
 
 Cells are Voronoi cells with wavy borders, and all patterns are drawn in other ways than `hpa_cellcls.synth` draws them. With
 `atlas`, the shares of cells that show a label differ between classes, as people see them in the atlas; with `medium`, a label is
@@ -9,6 +10,7 @@ shown by .90 of the cells if it stands alone, and by .63 beside others, for all 
 network that learned from true labels, and how far the estimated prevalence is off.
 """
 import argparse, json
+from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import patch
 import cv2, numpy as np, pandas as pd
@@ -16,6 +18,7 @@ from scipy import ndimage
 from hpa_cellcls.accuracy import Split, accuracy, make_split
 from hpa_cellcls.labels import classes, label_matrix, negative
 from hpa_cellcls.label_noise import true_prevalence
+from hpa_cellcls.submission import field_shares, probability_columns, read_predictions
 from hpa_cellcls.synth import Field, draw_labels
 from hpa_cellcls.validation import cell_truth
 
@@ -153,21 +156,37 @@ def off(split):
         errors.append((ours[kind] - real[kind])[:negative][counts >= 30].abs())
     return dict(mean=pd.concat(errors).mean(), largest=pd.concat(errors).max())
 
+def shares_off(split):
+    "Shares of the test fields with ten cells and more: bias and correlation over all classes, how many intervals hold the truth."
+    table, _ = read_predictions(Path(split.test_ws, 'predictions/best.parquet'))
+    true, known = cell_truth(split.test_ws, table, f'{split.truth}/cells.csv')
+    table, true = table[known], pd.DataFrame(true[known] > 0)
+    table, true = (t[table.groupby('id').id.transform('size').to_numpy() >= 10] for t in (table, true))
+    p = table[list(probability_columns)]
+    real = true.groupby(table.id.to_numpy()).mean().stack()
+    every = field_shares(table.id, p, least=0).set_index(['id', 'class']).share
+    some = field_shares(table.id, p)
+    some['true'] = real.loc[list(zip(some.id, some['class']))].to_numpy()
+    inside = (some.low <= some.true + 1e-9) & (some.true <= some.high + 1e-9)
+    return dict(bias=(every - real).mean(), correlation=every.corr(real), intervals=len(some), hold=inside.mean())
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--seeds', default='21')
     parser.add_argument('--regimes', default='atlas,medium')
     parser.add_argument('--systems', default='copy,best,oracle')
+    parser.add_argument('--drawings', default='other', choices=('other', 'synth'))
     parser.add_argument('--budget', default='small')
     parser.add_argument('--dest', default='.ci/work/other')
     parser.add_argument('--n-jobs', type=int)
     a = parser.parse_args()
     splits = [Split(f'{a.dest}/{a.budget}/{regime}-{seed}', regime, int(seed), a.budget)
               for seed in a.seeds.split(',') for regime in a.regimes.split(',')]
-    with patch('hpa_cellcls.synth.make_field', other_field):
+    with patch('hpa_cellcls.synth.make_field', other_field) if a.drawings == 'other' else nullcontext():
         for split in splits: make_split(split, 1)
     print(accuracy(a.systems, a.regimes, a.seeds, a.budget, a.dest, n_jobs=a.n_jobs))
     if 'best' in a.systems.split(','):
-        print('error of the prevalence:', pd.DataFrame({f'{s.regime}-{s.seed}': off(s) for s in splits}).round(3).to_string(), sep='\n')
+        for what, measure in {'error of the prevalence': off, "shares of fields' cells": shares_off}.items():
+            print(f'{what}:', pd.DataFrame({f'{s.regime}-{s.seed}': measure(s) for s in splits}).round(3).to_string(), sep='\n')
 
 if __name__ == '__main__': main()

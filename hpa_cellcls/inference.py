@@ -27,10 +27,10 @@ from .labels import classes, label_columns
 from .options import (
     Annotated, Count, Device, Literal, Name, Place, Positive, Range, Several, Share, Thresholds, Whole, command, with_options)
 from .segmentation import check_segmenter, save_masks, segment, start_segmenter, with_masks
-from hpa_cellcls.stage import (
+from .stage import (
     Inputs, Outcome, Record, UserError, digest, existing, fingerprint, prepare_one, run_one, run_stage, sweep, with_progress, write_bytes,
-    write_failures)
-from .submission import prediction_columns, probability_columns, read_predictions, write_predictions
+    write_failures, write_table)
+from .submission import field_shares, prediction_columns, probability_columns, read_predictions, write_predictions
 
 # %% ../nbs/06_inference.ipynb #35d00e97
 def cut_settings(about: dict, # description of a model
@@ -389,8 +389,9 @@ def _gather(parts, failed, seconds, abouts):
     context = choices['field_context'] and all('prevalence' in a for a in abouts)
     if context: p = with_context(p, table.id, abouts)
     if choices['negative'] == 'rest': p = negative_of_rest(p)
-    table[list(probability_columns)] = p*cell_weights(table, choices['border'], choices['small'], choices['area'])[:, None]
     path = parts.folder.with_name(f'{parts.folder.name}.parquet')
+    write_table(path.with_suffix('.shares.csv'), field_shares(table.id, p).round(3))
+    table[list(probability_columns)] = p*cell_weights(table, choices['border'], choices['small'], choices['area'])[:, None]
     write_predictions(path, table, choices | dict(context=context, classes=list(classes)))
     n = table.id.value_counts()
     results = {f['id']: dict(cells=int(n.get(f['id'], 0))) for part in parts.fields.values() for f in part if f['id'] not in failed}

@@ -19,7 +19,7 @@ from .data import composite, resize_channel, read_field, read_masks
 from .labels import classes, label_matrix, parse_labels
 from .score import class_ap, mean_ap, precision_recall
 from .stage import Outcome, Record, UserError, existing, read_table, run_stage
-from .submission import locate_predictions, probability_columns
+from .submission import field_shares, locate_predictions, probability_columns
 
 # %% ../nbs/11b_page_data.ipynb #ef4ed676
 def find_predictions(ws: str|Path, # workspace
@@ -260,12 +260,13 @@ def page_data(name: str, # of the predictions
               truth: list=None, # from `true_classes`
              ) -> tuple: # what the script of the page reads; pictures (base64) by id of their element
     "All that the page needs to know, as numbers and texts."
+    shares = _share_intervals(table)
     first = dict(zip(*np.unique(table.place.to_numpy(), return_index=True)))
     count = table.place.value_counts()
     entries, paths, crops, pictures = [], [], {}, {}
     for i, field in enumerate(fields):
         made, n = drawn.get(field['id']), int(count.get(i, 0))
-        entries.append(_field_entry(i, field, made, int(first.get(i, 0)), n, failed))
+        entries.append(_field_entry(i, field, made, int(first.get(i, 0)), n, failed) | dict(shares=shares.get(field['id'], {})))
         paths += made['paths'] if made else ['']*n
         if not made: continue
         crops.update(made['crops'])
@@ -274,6 +275,13 @@ def page_data(name: str, # of the predictions
     flags = table.at_border.astype(int) + 2*table['small'].astype(int)
     return dict(name=name, classes=classes, fields=entries, numbers=table.number.tolist(), flags=flags.tolist(), paths=paths,
                 truth=truth, sheets=sheets, p=pack_probabilities(table[list(probability_columns)].to_numpy())), pictures
+
+def _share_intervals(table):
+    "By field and class: the interval of the share of its cells, in percent."
+    found = {}
+    for r in field_shares(table.id, table[list(probability_columns)]).itertuples():
+        found.setdefault(r.id, {})[classes.index(r.name)] = round(100*r.low), round(100*r.high)
+    return found
 
 def _field_entry(i, field, made, first, n, failed):
     "A field, without its cells: where they begin, how many there are, its width and height if there is a picture."

@@ -7,7 +7,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/submission.html.md"""
 # %% auto #0
 __all__ = ['probability_columns', 'prediction_columns', 'submission_columns', 'encode_mask', 'run_lengths', 'packed_mask',
            'decode_mask', 'encode_cells', 'mask_box', 'truth_object', 'locate_predictions', 'write_predictions',
-           'read_predictions', 'prediction_string', 'Row', 'Rows', 'Objects', 'read_objects', 'submit',
+           'read_predictions', 'field_shares', 'prediction_string', 'Row', 'Rows', 'Objects', 'read_objects', 'submit',
            'SubmissionReport', 'validate']
 
 # %% ../nbs/06a_submission.ipynb #fe7afbbb
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq
 from fastcore.basics import patch
 from pycocotools import mask as coco
+from scipy.stats import beta
 from .data import read_fields, read_masks
 from .labels import classes
 from .options import Place, Count, command
@@ -172,6 +173,24 @@ def read_predictions(path: str|Path, # file, `*.parquet`
         raise UserError(f'{path}: cannot be read as Parquet, it is damaged or something else; predict again.') from None
     about = json.loads((out.schema.metadata or {}).get(b'about', b'{}'))
     return _check_predictions(out.to_pandas(), path), about
+
+# %% ../nbs/06a_submission.ipynb #291285bc
+def field_shares(field: np.ndarray, # field of each cell
+                 probabilities: np.ndarray, # cells x classes, calibrated
+                 least: float=.02, # leave out what is estimated lower than this
+                 counts_as: float=12, # number of independent cells that an estimate is worth
+                ) -> pd.DataFrame: # id, class (number), name, cells (of the field), share, low and high (90 % interval)
+    "The share of each field's cells that show a class, with an interval."
+    by_field = pd.DataFrame(np.asarray(probabilities, float)).groupby(np.asarray(field), sort=False)
+    out = by_field.mean().rename_axis(index='id', columns='class').stack().rename('share').reset_index()
+    out.insert(1, 'cells', out.id.map(by_field.size()))
+    out.insert(2, 'name', [classes[k] for k in out['class']])
+    out = out[out.share >= least].reset_index(drop=True)
+    share = out.share.clip(.001, .999)
+    for column, limit in (('low', .05), ('high', .95)):
+        cells = out.cells*beta.ppf(limit, counts_as*share, counts_as*(1 - share))
+        out[column] = np.round(cells)/out.cells
+    return out[['id', 'class', 'name', 'cells', 'share', 'low', 'high']]
 
 # %% ../nbs/06a_submission.ipynb #0e99fbde
 def prediction_string(cells: np.ndarray, # label image, height x width

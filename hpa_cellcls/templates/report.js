@@ -308,22 +308,34 @@ function makeChip(cell) {
   return button;
 }
 
-function labelRow({ name, n, mean }, cells) {
-  const values = [n, percent((1000 * n) / cells), percent(mean)];
+function labelRow({ name, n, mean, interval }) {
+  const values = [n, percent(mean), interval ? interval.join(' to ') : ''];
   const cellsOfRow = values.map((value) => make('td', { textContent: value }));
   return make('tr', {}, make('th', { scope: 'row', textContent: name }), ...cellsOfRow);
 }
+
+const shareColumns = {
+  Label: '',
+  Cells: 'that show it',
+  Share: 'of the cells that show it: mean of their probabilities',
+  Interval: 'holds the true share in about nine of ten cases',
+};
 
 function labelTable(field) {
   if (!field.n) {
     return '';
   }
-  const rows = data.classes.map((name, k) => ({ name, n: countShowing(field, k), mean: meanProbability(field, k) }));
+  const rows = data.classes.map((name, k) => ({
+    name,
+    n: countShowing(field, k),
+    mean: meanProbability(field, k),
+    interval: field.shares[k],
+  }));
   const kept = rows.filter((row) => row.n || row.mean >= 50).sort((a, b) => b.mean - a.mean);
-  const head = ['Label', 'Cells', 'Share', 'Mean'].map((title, i) =>
-    make('th', { scope: 'col', textContent: title, style: i ? 'text-align:right' : '' }),
+  const head = Object.entries(shareColumns).map(([textContent, title], i) =>
+    make('th', { scope: 'col', textContent, title, style: i ? 'text-align:right' : '' }),
   );
-  const body = kept.map((row) => labelRow(row, field.n));
+  const body = kept.map(labelRow);
   return make('table', {}, make('thead', {}, make('tr', {}, ...head)), make('tbody', {}, ...body));
 }
 
