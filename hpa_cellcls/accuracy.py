@@ -436,7 +436,7 @@ def _chosen(systems, places, seeds, budget):
 
 # %% ../nbs/10a_accuracy.ipynb #1fd5b809
 def accuracy(systems: str='', # names separated by commas (empty: S1,S1-shifted,S2,S3,S4,copy,best,oracle)
-             regimes: str='low,medium,high', # label noise of the generated fields: low, medium, high, atlas
+             regimes: str='atlas,low,medium,high', # label noise of the generated fields: atlas, low, medium, high
              seeds: str='0', # of the generated fields; 0, 1 and 2 are development seeds, report others
              budget: str='small', # small (an hour of CPU time a seed) or large (longer)
              dest: str='bench', # folder for everything

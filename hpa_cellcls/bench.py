@@ -410,7 +410,7 @@ def bench(what: Literal['speed', 'accuracy', 'real'], # speed: of each part; acc
           repeats: Count=5, # speed: counted runs of each implementation
           size: Fraction=1, # speed: fraction of the full work; 1 for figures to publish
           systems: Systems='', # accuracy: S1, S1-shifted, S2, S3, S4, copy, best, oracle (default: all these), best-norefit, best-norevise
-          regimes: Regimes='low,medium,high', # accuracy: label noise of the generated fields: low, medium, high, atlas
+          regimes: Regimes='atlas,low,medium,high', # accuracy: label noise of the generated fields: atlas, low, medium, high
           seeds: Seeds='0', # accuracy: of the generated fields; 0, 1 and 2 are development seeds, report others
           budget: Literal['tiny', 'small', 'large']='small', # accuracy: small (an hour of CPU time a seed) or large (longer)
           models: Annotated[str, Several(str, once=True)]='', # real: folders of models, separated by commas (default: segmentation only)

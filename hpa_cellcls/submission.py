@@ -182,9 +182,10 @@ def field_shares(field: np.ndarray, # field of each cell
                 ) -> pd.DataFrame: # id, class (number), name, cells (of the field), share, low and high (90 % interval)
     "The share of each field's cells that show a class, with an interval."
     by_field = pd.DataFrame(np.asarray(probabilities, float)).groupby(np.asarray(field), sort=False)
-    out = by_field.mean().rename_axis(index='id', columns='class').stack().rename('share').reset_index()
-    out.insert(1, 'cells', out.id.map(by_field.size()))
-    out.insert(2, 'name', [classes[k] for k in out['class']])
+    means = by_field.mean()
+    ids, numbers = np.repeat(means.index, means.shape[1]), np.tile(means.columns, len(means))
+    out = pd.DataFrame({'id': ids, 'class': numbers, 'name': np.take(classes, numbers), 'share': means.to_numpy().ravel()})
+    out['cells'] = out.id.map(by_field.size())
     out = out[out.share >= least].reset_index(drop=True)
     share = out.share.clip(.001, .999)
     for column, limit in (('low', .05), ('high', .95)):

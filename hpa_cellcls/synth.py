@@ -796,7 +796,7 @@ Side = Annotated[int, Range(64, 8192)]
 View = Annotated[float, Range(.25, 16)]
 Seed = Annotated[int, Range(0, 2**31)]
 Noise = Annotated[float, Range(0, 10)]
-Variability = Literal['low', 'medium', 'high', 'atlas']
+Variability = Literal['atlas', 'low', 'medium', 'high']
 
 def _check_view(size, view):
     "Refuse a field with too few pixels for its view."
@@ -819,7 +819,7 @@ def make_field(seed: Seed=0, # random seed of the dataset
                view: View=1., # width of the field in standard fields; 2: four times as many cells at half the magnification
                touching: Share=.6, # crowding; 0: cells apart, 1: no gaps
                noise: Noise=1., # factor of the standard deviation of the noise; 0: no noise
-               variability: Variability='medium', # how many of a field's cells lack its labels: low, medium, high, or as in the atlas
+               variability: Variability='atlas', # how many of a field's cells lack its labels: as in the atlas, or low, medium, high
                empty: Share=.05, # fraction of cells without any label; not with --variability atlas
                omit: Share=.2, # probability that a rare label of a field is missing; not with --variability atlas
                bits: Literal[8, 16]=8, # bits of the images: 8 or 16
@@ -883,7 +883,7 @@ def synth(dest: str, # folder for the fields
           n_fields: Count=100, # number of fields; a larger number adds fields to those that are there
           size: Side=512, # height and width of a field in pixels
           seed: Seed=0, # random seed
-          variability: Variability='medium', # how many of a field's cells lack its labels: low, medium, high, or as in the atlas
+          variability: Variability='atlas', # how many of a field's cells lack its labels: as in the atlas, or low, medium, high
           view: View=1., # width of a field in standard fields; 2: four times as many cells at half the magnification
           touching: Share=.6, # crowding; 0: cells apart, 1: no gaps
           noise: Noise=1., # factor of the standard deviation of the noise; 0: no noise

@@ -318,7 +318,7 @@ const shareColumns = {
   Label: '',
   Cells: 'that show it',
   Share: 'of the cells that show it: mean of their probabilities',
-  Interval: 'holds the true share in about nine of ten cases',
+  Interval: 'holds the true share in 85 to 90 of a hundred cases',
 };
 
 function labelTable(field) {
