@@ -180,11 +180,13 @@ def main():
     parser.add_argument('--dest', default='.ci/work/other')
     parser.add_argument('--n-jobs', type=int)
     a = parser.parse_args()
-    splits = [Split(f'{a.dest}/{a.budget}/{regime}-{seed}', regime, int(seed), a.budget)
+    home = f'{a.dest}/{a.drawings}'
+    if a.drawings == 'other' and {*a.regimes.split(',')} - {'atlas', 'medium'}: parser.error('there are atlas and medium')
+    splits = [Split(f'{home}/{a.budget}/{regime}-{seed}', regime, int(seed), a.budget)
               for seed in a.seeds.split(',') for regime in a.regimes.split(',')]
     with patch('hpa_cellcls.synth.make_field', other_field) if a.drawings == 'other' else nullcontext():
         for split in splits: make_split(split, 1)
-    print(accuracy(a.systems, a.regimes, a.seeds, a.budget, a.dest, n_jobs=a.n_jobs))
+    print(accuracy(a.systems, a.regimes, a.seeds, a.budget, home, n_jobs=a.n_jobs))
     if 'best' in a.systems.split(','):
         for what, measure in {'error of the prevalence': off, "shares of fields' cells": shares_off}.items():
             print(f'{what}:', pd.DataFrame({f'{s.regime}-{s.seed}': measure(s) for s in splits}).round(3).to_string(), sep='\n')

@@ -438,7 +438,7 @@ def _chosen(systems, places, seeds, budget):
 def accuracy(systems: str='', # names separated by commas (empty: S1,S1-shifted,S2,S3,S4,copy,best,oracle)
              regimes: str='atlas,low,medium,high', # label noise of the generated fields: atlas, low, medium, high
              seeds: str='0', # of the generated fields; 0, 1 and 2 are development seeds, report others
-             budget: str='small', # small (an hour of CPU time a seed) or large (longer)
+             budget: str='small', # small (20 minutes of CPU time a seed and regime) or large (longer)
              dest: str='bench', # folder for everything
              device: str='cpu', # cpu, cuda or mps
              n_jobs: int=None, # runs at the same time (None: all cores)

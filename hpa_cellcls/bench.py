@@ -412,7 +412,7 @@ def bench(what: Literal['speed', 'accuracy', 'real'], # speed: of each part; acc
           systems: Systems='', # accuracy: S1, S1-shifted, S2, S3, S4, copy, best, oracle (default: all these), best-norefit, best-norevise
           regimes: Regimes='atlas,low,medium,high', # accuracy: label noise of the generated fields: atlas, low, medium, high
           seeds: Seeds='0', # accuracy: of the generated fields; 0, 1 and 2 are development seeds, report others
-          budget: Literal['tiny', 'small', 'large']='small', # accuracy: small (an hour of CPU time a seed) or large (longer)
+          budget: Literal['tiny', 'small', 'large']='small', # accuracy: small (20 minutes of CPU time a seed and regime) or large (longer)
           models: Annotated[str, Several(str, once=True)]='', # real: folders of models, separated by commas (default: segmentation only)
           device: Device='cpu', # accuracy and real: cpu, cuda or mps
           n_jobs: Count=None, # accuracy: systems that run at the same time; real: processes (default: all cores)

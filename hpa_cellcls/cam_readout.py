@@ -120,7 +120,7 @@ def planted(seed: int, # random seed of the generated fields
             size: int, # side in pixels
            ) -> np.ndarray: # size x size, boolean
     "Where the class of a generated field is: its structures, without noise; for Negative all cells."
-    clean = make_field(seed, index, size=size, labels=(k,), noise=0)
+    clean = make_field(seed, index, size=size, labels=(k,), noise=0, variability='medium')
     if k == classes.index('Negative'): return clean.cells > 0
     numbers = [number for number, labels in enumerate(clean.cell_labels, 1) if k in labels]
     showing = np.isin(clean.cells, numbers)
@@ -150,7 +150,7 @@ def see_planted(network: CamNetwork, # in eval mode
                 near: int=0, # margin around the structures in pixels
                ) -> Planted: # field, class map and mask of the structures
     "Generate a field with one class, and predict its class map."
-    image = make_field(seed, index, size=about['side'], labels=(k,)).image
+    image = make_field(seed, index, size=about['side'], labels=(k,), variability='medium').image
     x = torch.from_numpy(as_planes(image, network.config['channels'], about['side']))[None]
     seen = field_maps(network, Prepare(about['mean'], about['std'])(x))
     place = cv2.dilate(planted(seed, index, k, about['side']).view(np.uint8), np.ones((2*near + 1,)*2)) > 0

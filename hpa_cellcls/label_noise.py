@@ -29,7 +29,8 @@ from .synth import alone_in_the_atlas, atlas_shares
 # %% ../nbs/09a_label_noise.ipynb #12a9fb49
 def _relative_logits(probabilities, candidates, k, rows):
     "Logits of class `k` for those `rows` whose image has it; 0 and 1 are median and spread over comparable cells of other images."
-    z, has, other = _logit(probabilities[:, k]), candidates[:, k], ~candidates[:, k]
+    z = _logit(probabilities[:, k])
+    has, other = candidates[:, k] & np.isfinite(z), ~candidates[:, k] & np.isfinite(z)
     if (has & rows).sum() < 15 or other.sum() < 15: return np.zeros(0)
     beside = candidates[has & rows].mean(0)*(np.arange(len(classes)) != k)
     often = candidates[other].mean(0)
@@ -55,10 +56,11 @@ _possible = np.linspace(-4, 4, 17) # log odds of the fractions that are tried
 _by_heart = np.linspace(0, 1.5, 7) # how far false labels are taken to lie above comparable cells
 _edges = np.linspace(-4, 14, 73) # of the bins for relative logits
 
-def _fraction_likelihoods(relative, steps=40):
+def _fraction_likelihoods(relative, most=60, steps=40):
     "Log likelihood of every fraction of true labels, for each amount learned by heart and each array of relative logits."
     def as_column(values): return np.reshape(values, (-1, 1, 1))
     n = as_column([np.histogram(z.clip(-3.9, 13.9), _edges)[0] for z in relative]).reshape(len(relative), 1, -1)/2
+    n = n*np.minimum(1, most/np.maximum(n.sum(-1, keepdims=True), 1))
     x, weight, known = (_edges[1:] + _edges[:-1])/2, _sigmoid(_possible)[:, None], _by_heart.reshape(-1, 1, 1, 1)
     false, false_spread, true_spread = known, .7, 1.
     true = np.maximum(as_column([np.quantile(z, .85) if len(z) else 0 for z in relative]), known + 1.5)
@@ -102,6 +104,7 @@ def prevalence(probabilities: np.ndarray, # cells x classes, predicted by a netw
                prior: str='atlas', # atlas: classes may be as in the atlas; none: they resemble each other
               ) -> pd.DataFrame: # by class: single, multi (prevalence in images with one label, with several); images, single_only
     "Estimate, by class, the fraction of cells that show a label of their image."
+    if prior not in Prior.__args__: raise UserError(f'--prior {prior}: is unknown; there are {", ".join(Prior.__args__)}.')
     one_label = candidates.sum(1) == 1
     evidence, found = 0, {}
     for kind, rows, raised in (('single', one_label, alone_in_the_atlas), ('multi', ~one_label, 0)):

@@ -190,7 +190,7 @@ def field_shares(field: np.ndarray, # field of each cell
     share = out.share.clip(.001, .999)
     for column, limit in (('low', .05), ('high', .95)):
         cells = out.cells*beta.ppf(limit, counts_as*share, counts_as*(1 - share))
-        out[column] = np.round(cells)/out.cells
+        out[column] = (np.floor(cells + 1e-6) if column == 'low' else np.ceil(cells - 1e-6))/out.cells
     return out[['id', 'class', 'name', 'cells', 'share', 'low', 'high']]
 
 # %% ../nbs/06a_submission.ipynb #0e99fbde

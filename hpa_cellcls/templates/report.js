@@ -318,7 +318,7 @@ const shareColumns = {
   Label: '',
   Cells: 'that show it',
   Share: 'of the cells that show it: mean of their probabilities',
-  Interval: 'holds the true share in 85 to 90 of a hundred cases',
+  Interval: 'percent; of calibrated probabilities, nine in ten should hold the true share',
 };
 
 function labelTable(field) {
