@@ -66,11 +66,11 @@ def _fraction_likelihoods(relative, most=60, steps=40):
     true = np.maximum(as_column([np.quantile(z, .85) if len(z) else 0 for z in relative]), known + 1.5)
     for _ in range(steps):
         shown, hidden = weight*_bell(x, true, true_spread) + 1e-30, (1 - weight)*_bell(x, false, false_spread) + 1e-30
-        of_true = np.where(x < false, 0, n*shown/(shown + hidden))
-        true = np.maximum(_mean(of_true, x, known + 3, 1/4), false + .8)
-        true_spread = np.sqrt(_mean(of_true, (x - true)**2, 1, 2)).clip(.5, 2.5)
-        false = _mean(n - of_true, x, known, 11)
-        false_spread = np.sqrt(_mean(n - of_true, (x - false)**2, .49, 8)).clip(.5, 1.3)
+        of_true = np.where(x < false, 0, n*shown/(shown + hidden)) # a cell below the false ones never counts as true
+        true = np.maximum(_mean(of_true, x, known + 3, 1/4), false + .8) # 3 above the false ones, give or take 2
+        true_spread = np.sqrt(_mean(of_true, (x - true)**2, 1, 2)).clip(.5, 2.5) # 1, as if seen on 2 cells
+        false = _mean(n - of_true, x, known, 11) # as known, give or take .3 (11 is about 1/.3**2)
+        false_spread = np.sqrt(_mean(n - of_true, (x - false)**2, .49, 8)).clip(.5, 1.3) # .7, as if seen on 8 cells
     fit = (n*np.log(shown + hidden)).sum(-1, keepdims=True) - 5.5*(false - known)**2 - (true - known - 3)**2/8
     return (fit - 4*_misfit(false_spread**2/.49) - _misfit(true_spread**2))[..., 0]
 
@@ -85,7 +85,7 @@ def _misfit(ratio): return np.log(ratio) + 1/ratio - 1
 # %% ../nbs/09a_label_noise.ipynb #392b6920
 def _common_fractions(fits, prior):
     "Evidence for each amount learned by heart, and fractions of all classes with it; `prior`: log odds by class, or nothing."
-    same = np.full(fits.shape[1], .6)
+    same = np.full(fits.shape[1], .6) # log odds of .65
     around = [same] if prior is None else [same, (same + prior)/2, prior]
     evidence, fractions = [], []
     for mean, spread, move in product(around, (.35, .7, 1.1), np.linspace(-1.5, 1.5, 13)):
