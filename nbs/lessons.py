@@ -12,6 +12,31 @@ def checked_if(condition, # can it be checked here?
         print(f'Skipped: {check} ({why}).')
     return bool(condition)
 
+def show(images, # arrays: height x width, or height x width x 3
+         titles=None, # a title for each image
+         columns=None, # images in a row (default: all)
+         side=2, # height of an image in inches
+         vmax=None, # grey level that is white (default: the highest of each image)
+         dpi=80, # pixels of the figure an inch
+         aspect=1, # width of an image over its height
+        ):
+    "Grey or colour images in a grid."
+    import matplotlib.pyplot as plt
+    columns = columns or len(images)
+    rows = -(-len(images)//columns)
+    height = side if titles is None else side + .24
+    fig, axes = plt.subplots(rows, columns, figsize=(columns*side*aspect, rows*height), squeeze=False, dpi=dpi)
+    for ax in axes.flat: ax.axis('off')
+    for i, (ax, img) in enumerate(zip(axes.flat, images)):
+        ax.imshow(img, cmap='gray', vmin=None if vmax is None else 0, vmax=vmax)
+        if titles is not None: ax.set_title(titles[i], fontsize=8)
+    fig.tight_layout(pad=.3)
+
+def colour(red, green, blue, yellow): # images, 0 to 1
+    "As the atlas shows them: microtubules red, protein green, DNA blue, reticulum yellow."
+    import numpy as np
+    return np.clip(np.dstack([red + yellow/2, green + yellow/2, blue]), 0, 1)
+
 def made_up_predictions(ws, # workspace with fields.csv and masks
                         truth, # table of the true labels of cells: id, number, labels
                         seed=0,
