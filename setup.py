@@ -13,9 +13,9 @@ package = cfg['lib_name']
 setup(
     name=package, version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'].split(', '),
     author=cfg['author'], license=cfg['license'], python_requires=f">={cfg['min_python']}", packages=[package],
-    package_data={package: ['templates/*', 'tables/*']}, include_package_data=False,
+    package_data={package: ['templates/*', 'tables/*', 'weights/starter/*']}, include_package_data=False,
     long_description=(here/'README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
     install_requires=lines('requirements'),
-    extras_require={extra: lines(f'{extra}_requirements') for extra in ('dev', 'docs', 'hpacellseg', 'kaggle', 'many', 'onnx')},
+    extras_require={extra: lines(f'{extra}_requirements') for extra in ('dev', 'docs', 'hpacellseg', 'kaggle', 'many', 'onnx', 'pretrained')},
     entry_points={'console_scripts': lines('console_scripts'), 'nbdev': [f'{package}={package}._modidx:d']},
 )

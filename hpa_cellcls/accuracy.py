@@ -219,13 +219,9 @@ def _best(split, name):
 
 @register('oracle')
 def _oracle(split, name):
-    from hpa_cellcls.batches import target_columns, write_targets
-    from hpa_cellcls.validation import cell_truth
+    from hpa_cellcls.starter import write_true_targets
     cells = split.cells.reset_index(drop=True)
-    true, known = cell_truth(split.ws, cells, f'{split.home}/data/truth/cells.csv')
-    targets = pd.DataFrame(true.astype(np.float32), columns=target_columns)
-    rows = cells[['id', 'number']].assign(source='truth', weight=known.astype(np.float32))
-    write_targets(split.ws, 'oracle', pd.concat([rows, targets], axis=1))
+    true, known = write_true_targets(split.ws, 'oracle', f'{split.home}/data/truth/cells.csv')
     _train(split, name, 'oracle', (known & cells.has_nucleus).sum())
     true, cells = true[known] > 0, cells[known]
     prevalences = true_prevalence(true, label_matrix(cells.candidates) > 0, cells.id.to_numpy())

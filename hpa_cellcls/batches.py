@@ -104,6 +104,9 @@ def augment(x: torch.Tensor, # crops, 8-bit or in [0, 1]: batch x channels x sid
             scale: float=.2, # random scale, up to this share larger or smaller
             angle: float=180, # random rotation, up to so many degrees to either side
             brightness: float=.1, # brightness jitter, standard deviation for each channel
+            contrast: float=0, # jitter of the exponent of the brightness, standard deviation for each channel
+            blur: float=0, # fraction of crops that are blurred a little
+            grain: float=0, # highest standard deviation of the noise that is added to a crop
             share: tuple=(0, 1), # rank and number of processes among which a larger batch is divided
            ) -> torch.Tensor: # in [0, 1]
     "Augmented crops; the processes that share a batch get the same as one process would."
@@ -113,8 +116,16 @@ def augment(x: torch.Tensor, # crops, 8-bit or in [0, 1]: batch x channels x sid
     if turns: x = in_views(x, random(_orientations))
     x = as_float(x)
     if scale or angle: x = _transformed(x, 1 - scale + 2*scale*random(torch.rand), math.radians(angle)*(2*random(torch.rand) - 1))
+    if contrast: x = x.clamp(min=0)**torch.exp(contrast*random(torch.randn, x.shape[1], 1, 1)).to(x.device)
     if brightness: x = x * torch.exp(brightness*random(torch.randn, x.shape[1], 1, 1)).to(x.device)
+    inside = x.amax(1, keepdim=True) > 0
+    if blur: x = torch.lerp(x, _smooth(x), ((random(torch.rand) < blur)*random(torch.rand))[:, None, None, None].to(x.device))
+    if grain: x = x + inside*(grain*random(torch.rand, 1, 1, 1)*random(torch.randn, *x.shape[1:])).to(x.device)
     return x.clamp(0, 1)
+
+def _smooth(x):
+    "The mean of 3 x 3 pixels."
+    return F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode='replicate'), 3, 1)
 
 def _orientations(n, generator): return torch.randint(8, (n,), generator=generator)
 

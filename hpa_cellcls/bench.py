@@ -413,16 +413,18 @@ def bench(what: Literal['speed', 'accuracy', 'real'], # speed: of each part; acc
           regimes: Regimes='atlas,low,medium,high', # accuracy: label noise of the generated fields: atlas, low, medium, high
           seeds: Seeds='0', # accuracy: of the generated fields; 0, 1 and 2 are development seeds, report others
           budget: Literal['tiny', 'small', 'large']='small', # accuracy: small (20 minutes of CPU time a seed and regime) or large (longer)
-          models: Annotated[str, Several(str, once=True)]='', # real: folders of models, separated by commas (default: segmentation only)
+          models: Annotated[str, Several(str, once=True)]='', # real: folders of models, or starter; separated by commas (default: none)
+          looks: bool=False, # real: measure how far generated cells are from the real ones, too
           device: Device='cpu', # accuracy and real: cpu, cuda or mps
           n_jobs: Count=None, # accuracy: systems that run at the same time; real: processes (default: all cores)
          ) -> Outcome: # its note is the table
     "Measure speed on this machine, the accuracy of every system on generated fields, or that of models on real images."
     if what == 'real':
         from hpa_cellcls.real import real
-        return real(data, models, dest, device, n_jobs)
+        return real(data, models, dest, device, n_jobs, looks)
     if data: raise UserError(f'{data}: goes with `bench real`; `bench {what}` makes its own data.')
     if models: raise UserError(f'--models {models}: goes with `bench real`; `bench {what}` makes its own models.')
+    if looks: raise UserError(f'--looks: goes with `bench real`, and not with `bench {what}`.')
     if what == 'accuracy':
         from hpa_cellcls.accuracy import accuracy
         return accuracy(systems, regimes, seeds, budget, dest, device, n_jobs)

@@ -22,7 +22,7 @@ sections = {
     'Data': dict(index=('data', 'index'), stats=('data', 'stats'), download=('atlas', 'download'), synth=('synth', 'synth')),
     'Cells': dict(segment=('segmentation', 'segment'), cut=('crops', 'cut')),
     'Train': {'train': ('train', 'train'), 'pseudolabel': ('pseudolabel', 'pseudolabel'), 'train-full': ('train_full', 'train_full'),
-              'refine': ('label_noise', 'refine'), 'train-fields': ('image_level', 'train_fields'),
+              'refine': ('label_noise', 'refine'), 'starter': ('starter', 'starter'), 'train-fields': ('image_level', 'train_fields'),
               'train-cam': ('cam_readout', 'train_cam')},
     'Predict': dict(predict=('inference', 'predict'), ensemble=('ensemble', 'ensemble'), submit=('submission', 'submit')),
     'Evaluate': dict(evaluate=('validation', 'evaluate'), report=('page', 'report'), score=('score', 'score'),

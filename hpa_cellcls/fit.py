@@ -67,6 +67,7 @@ class Settings:
     accumulate: Count=1 # gradient accumulation: batches per step
     select: Literal['mAP', 'loss', 'last']='mAP' # checkpoint selection: highest validation mAP, lowest validation loss, or the last
     patience: Whole=0 # early stopping: epochs without improvement; 0 for none
+    precision: Literal['auto', 'float32']='auto' # of the computation: the fastest that the device has, or 32 bits
     seed: Whole=0 # random seed
 
 # %% ../nbs/03f_fit.ipynb #2c5d4b1e
@@ -629,7 +630,7 @@ def make_callbacks(settings: Settings, # settings of the training
                    folder: str|Path='.', # folder of the model
                   ) -> list: # fastai callbacks
     "Callbacks for precision, moving average, gradient clipping, gradient accumulation and loggers."
-    out = precision_callback(device)
+    out = precision_callback(device) if settings.precision == 'auto' else []
     if settings.ema: out.append(EMA(settings.ema))
     if settings.clip: out.append(GradientClip(settings.clip))
     if settings.accumulate > 1: out.append(Accumulated(per_process(settings.batch)*settings.accumulate))
@@ -672,6 +673,7 @@ class Task:
     Settings = ClassifierSettings # dataclass of its settings
     Checkpointer = Checkpointer # class of its checkpointer
     files = () # names of files that it saves besides those of every training
+    augmentation = ('scale', 'angle', 'brightness') # settings that are options of its augmentation
     advice = '' # end of the warning about classes without examples
     load = staticmethod(load_model) # reads a model to start from
     def __init__(self,
@@ -748,8 +750,6 @@ def finish(self: Task,
     return {}
 
 # %% ../nbs/03f_fit.ipynb #15d9e874
-_augmentation = ('scale', 'angle', 'brightness')
-
 @patch
 def loaders(self: Task,
             examples: Examples, # of the task
@@ -760,7 +760,7 @@ def loaders(self: Task,
     "The batches of this process."
     s = self.settings
     common = dict(bs=per_process(s.batch), seed=s.seed, device=device, share=rank_and_size())
-    augment = {k: getattr(s, k) for k in _augmentation}
+    augment = {k: getattr(s, k) for k in self.augmentation}
     targets, weights = examples.targets, examples.weights
     rows = examples.training
     times = examples.store.table.weight.values[rows] if getattr(s, 'balance', '') == 'plan' else None

@@ -25,7 +25,7 @@ from .data import (
     composite, field_files, find_fields, read_field, read_fields, read_masks, scale_bits, summarize_field, write_fields)
 from .labels import classes, label_columns
 from .options import (
-    Annotated, Count, Device, Literal, Name, Place, Positive, Range, Several, Share, Thresholds, Whole, command, with_options)
+    Annotated, Count, Device, Literal, Name, Place, Positive, Range, Several, Share, Thresholds, Whole, as_word, command, with_options)
 from .segmentation import check_segmenter, save_masks, segment, start_segmenter, with_masks
 from .stage import (
     Inputs, Outcome, Record, UserError, digest, existing, fingerprint, prepare_one, run_one, run_stage, sweep, with_progress, write_bytes,
@@ -518,7 +518,7 @@ def _predict_maps(ws, model, name, own, segmenting, device, threads, n_jobs):
 @command
 @with_options(CellOptions, FieldOptions, MapOptions, Segmenting)
 def predict(source: str, # folder of images, or a workspace
-            model: Annotated[str, Several(str, once=True, some=True)], # folder of a model, or its name in WS/models; the mean of several
+            model: Annotated[str, as_word, Several(str, once=True, some=True)]='starter', # folder of a model, or its name; several: mean
             ws: str='', # workspace for a folder of images (SOURCE_ws)
             name: Name='', # name of the predictions: WS/predictions/NAME.parquet (that of the model)
             views: str='', # TTA views: for cells 1 to 8; for fields such as identity,horizontal,vertical,0.8,1.2 or eight
@@ -541,11 +541,18 @@ def predict(source: str, # folder of images, or a workspace
     fields, failed = fields_to_predict(source, ws, order, n_jobs)
     computing = dict(device=device, threads=threads, n_jobs=n_jobs)
     given = ws, model, name, own, segmenting
-    if kind == 'cells': return _predict_cells(*given, fields, failed, **how, **computing)
-    if kind == 'fields': out = _predict_fields(*given, **how, **computing)
+    if kind == 'cells': out = _predict_cells(*given, fields, failed, **how, **computing)
+    elif kind == 'fields': out = _predict_fields(*given, **how, **computing)
     else: out = _predict_maps(*given, **computing)
     out.failed = failed | out.failed
+    out.note += _of_starter(ws, model)
     return out
+
+def _of_starter(ws, model):
+    "A warning, if the model is that of the package."
+    from hpa_cellcls.models import find_model, starter_folder
+    if model != 'starter' or find_model(ws, model) != starter_folder: return ''
+    return ' The model is the starter, which has learned from generated fields alone: look at some cells before you believe it.'
 
 # %% ../nbs/06_inference.ipynb #ed8dd24c
 def plot_predictions(ws: str|Path, # workspace

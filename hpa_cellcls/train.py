@@ -17,7 +17,7 @@ from .fit import (
     ClassifierSettings, Examples, PredictionTracker, Running, Task, bias_from_prior, build_classifier, check_folds, initial_network,
     split_train_valid, train_task)
 from .label_noise import LabelRefinement, Prior
-from .options import Name, Share, ShareBelowOne, command, with_options
+from .options import Amount, Name, Share, ShareBelowOne, command, with_options
 from .stage import Outcome, UserError, content
 from .store import CellStore
 
@@ -41,6 +41,9 @@ class CellSettings(ClassifierSettings):
     refine_labels: ShareBelowOne=0 # label refinement: fraction of the epochs after which it is used fully; 0 for none
     prior: Prior='atlas' # label refinement: how often classes show may be as people saw it in the atlas, or no such prior (none)
     blend: ShareBelowOne=0 # augmentation: fraction of crops that get another cell's protein and labels as well
+    contrast: Amount=0 # augmentation: jitter of the exponent of the brightness, standard deviation for each channel
+    blur: ShareBelowOne=0 # augmentation: fraction of crops that are blurred a little
+    grain: Amount=0 # augmentation: highest standard deviation of the noise that is added to a crop
     def __post_init__(self):
         if not self.head: self.head = 'stages' if self.arch == 'small' else 'timm'
         if self.refine_labels and self.labels not in ('single', 'copied'):
@@ -51,6 +54,7 @@ class CellTask(Task):
     "Training on single cells."
     Settings = CellSettings
     files = ('training_predictions.parquet',)
+    augmentation = (*Task.augmentation, 'contrast', 'blur', 'grain')
     def check(self):
         "Raise an error if the settings or the cells do not allow a training, before anything is written."
         examples = self.examples()
