@@ -8,7 +8,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/cli.html.md"""
 __all__ = ['sections', 'commands', 'systems', 'kaggle', 'groups', 'overview', 'members', 'main']
 
 # %% ../nbs/13_cli.ipynb #d361f062
-import ast, difflib, os, sys, traceback
+import ast, difflib, os, sys, traceback, warnings
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -97,6 +97,7 @@ def _run(name, args, debug):
 def main(args: list=None, # what was typed after `hpa_cellcls`; `None` takes it from the process
         ) -> int: # exit status
     "Entry point of the console script."
+    warnings.filterwarnings('ignore', message='.*torch.jit', category=FutureWarning) # of fastai, about what it takes from torch
     args = [*(sys.argv[1:] if args is None else args)]
     debug = '--debug' in args
     name, *rest = [a for a in args if a != '--debug'] or ['--help']

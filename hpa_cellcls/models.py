@@ -12,7 +12,7 @@ __all__ = ['Arch', 'bestfitting_mean', 'bestfitting_std', 'starter_folder', 'Sma
            'computing', 'export_model']
 
 # %% ../nbs/03a_models.ipynb #5bd061d4
-import difflib, importlib, io, json, re, warnings
+import difflib, importlib, io, json, re
 from collections import OrderedDict
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -82,17 +82,11 @@ def forward_head(self: SmallBody,
     return x.mean((2, 3))
 
 # %% ../nbs/03a_models.ipynb #81e4be58
-def _timm():
-    "timm, imported when it is needed, and without a warning about what it takes from torch."
-    with warnings.catch_warnings():
-        warnings.filterwarnings('ignore', message='.*torch.jit', category=FutureWarning)
-        return importlib.import_module('timm')
-
 def is_arch(text: str, # `small`, `densenet121_large`, or the name of a timm network
            ):
     "Refuse a name that is no network."
     if text in ('small', 'densenet121_large'): return
-    timm = _timm()
+    timm = importlib.import_module('timm')
     if timm.is_model(text): return
     near = difflib.get_close_matches(text, ['small', *timm.list_models()], 3, .5)
     raise ValueError(f'is no network; give small or a name of timm{", such as " if near else ""}{", ".join(near)}')
@@ -101,7 +95,7 @@ Arch = Annotated[str, is_arch]
 
 def _create_timm(arch, **options):
     "A timm network; a transformer is made to take crops of any size."
-    timm = _timm()
+    timm = importlib.import_module('timm')
     try: is_arch(arch)
     except ValueError as e: raise UserError(f'{arch}: {e}.') from None
     try: return timm.create_model(arch, dynamic_img_size=True, **options)
