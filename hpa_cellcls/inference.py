@@ -401,8 +401,8 @@ def _gather(parts, failed, seconds, abouts):
 # %% ../nbs/06_inference.ipynb #2137d2f1
 def _predict_cells(ws, model, name, own, segmenting, fields, failed, views, reduce, batch, device, threads, n_jobs):
     "Predict with models of cells."
-    views = _cell_views(views)
     classifiers = load_classifiers(model, ws, device)
+    views = _cell_views(views or max(c.about.get('views', 1) for c in classifiers))
     params = dict(models=[[c.folder.name, digest(c.folder/'model.json')[:16]] for c in classifiers], views=views, reduce=reduce)
     choices = {k: v for k, v in asdict(own).items() if k != 'fields_per_part'}
     name = name or '+'.join(c.folder.name for c in classifiers)
@@ -521,7 +521,7 @@ def predict(source: str, # folder of images, or a workspace
             model: Annotated[str, as_word, Several(str, once=True, some=True)]='starter', # folder of a model, or its name; several: mean
             ws: str='', # workspace for a folder of images (SOURCE_ws)
             name: Name='', # name of the predictions: WS/predictions/NAME.parquet (that of the model)
-            views: str='', # TTA views: for cells 1 to 8; for fields such as identity,horizontal,vertical,0.8,1.2 or eight
+            views: str='', # TTA views: cells 1 to 8 (the model's own); for fields such as identity,horizontal,vertical,0.8,1.2 or eight
             reduce: Literal['mean', 'max']='mean', # over the views: mean or max
             order: str=None, # channels of TIFFs that hold several, such as red,green,blue,yellow
             batch: Count=None, # batch size (256 cells, 16 fields)

@@ -32,9 +32,10 @@ from .validation import cell_truth
 def write_true_targets(ws: str|Path, # workspace with WS/cells
                        name: str, # of the table: WS/labels/NAME.parquet
                        truth: str|Path, # `truth/cells.csv` of generated fields
+                       cells: pd.DataFrame=None, # id and number of the cells (all of the store)
                       ) -> tuple: # N x 19, True where a cell shows a class; N, True for cells whose labels are known
     "Write the true labels of the cells of a store as targets for a training."
-    cells = CellStore(Path(ws)/'cells').table.reset_index(drop=True)
+    cells = (CellStore(Path(ws)/'cells').table if cells is None else cells).reset_index(drop=True)
     true, known = cell_truth(ws, cells, str(truth))
     rows = cells[['id', 'number']].assign(source='truth', weight=known.astype(np.float32))
     write_targets(ws, name, pd.concat([rows, pd.DataFrame(true.astype(np.float32), columns=target_columns)], axis=1))
@@ -76,7 +77,7 @@ def starter(dest: Place='starter', # folder for everything; the model is DEST/st
     trained = train(ws, 'starter', init=init, epochs=epochs, seed=seed, threads=threads, **_recipe)
     scores = _scores(home, ws/'models'/'starter', test, size, seed + 1000, n_jobs)
     learned = dict(fields=fields, cells=int(known.sum()), epochs=epochs, **_drawing)
-    facts = dict(learned_from=learned, scores_on_generated_fields=scores)
+    facts = dict(learned_from=learned, scores_on_generated_fields=scores, views=4)
     folder = save_small(ws/'models'/'starter', home/'starter', **facts)
     write_text(folder/'README.md', model_card(folder))
     return Outcome('starter', {'starter': scores}, trained.failed, note=f'{folder} is made; on {test} other generated fields: {scores}')
