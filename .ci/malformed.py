@@ -54,7 +54,7 @@ own = {
     'train-cam': dict(name='new', batch=4, scales='1'), 'predict': dict(name='new', views=None), 'submit': dict(dest='new.csv'),
     'report': dict(predictions='single', dest='new/index.html'), 'bench': dict(what='speed', only='cutting', size=.1),
     'kaggle publish': dict(folder='ws/models/single'), 'kaggle wheels': dict(ws='ws'), 'kaggle push': dict(dest='new', dry=True),
-    'starter': dict(dest='new', fields=2, test=2, size=256, init=''),
+    'run starter': dict(dest='new', fields=2, test=2, size=256, init=''),
     'run S1': dict(ws='plain', name='new'), 'run S2': dict(ws='plain', name='new', sizes='64', lr=.01, decays='0'),
     'run S3': dict(ws='plain', name='new', archs='small', losses='bce', rates='.001', batches='4', init='', readout='image'),
     'run S4': dict(ws='plain', name='new', batch=4), 'run best': dict(ws='plain', name='new')}
@@ -134,7 +134,7 @@ ensemble ws single,cam --name=new --field-predictions=single # single
 '''.strip().splitlines()
 # What is typed when the command is run as it should be, for its files; None where it cannot be run here.
 whole = {'download': dict(dry_run=True)}
-whole |= dict.fromkeys(('demo', 'starter', 'kaggle get', 'kaggle publish', 'kaggle wheels', 'kaggle watch'))
+whole |= dict.fromkeys(('demo', 'run starter', 'kaggle get', 'kaggle publish', 'kaggle wheels', 'kaggle watch'))
 # Text in which any word is right.
 free = {'dest', 'json', 'name', 'title', 'address', 'entries', 'ws'}
 # What is written, so it need not be there; `made` are workspaces, and patterns and ids that only the network can tell.

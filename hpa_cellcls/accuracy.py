@@ -219,9 +219,9 @@ def _best(split, name):
 
 @register('oracle')
 def _oracle(split, name):
-    from hpa_cellcls.starter import write_true_targets
+    from hpa_cellcls.validation import write_true_targets
     cells = split.cells.reset_index(drop=True)
-    true, known = write_true_targets(split.ws, 'oracle', f'{split.home}/data/truth/cells.csv', cells)
+    true, known = write_true_targets(split.ws, 'oracle', cells, f'{split.home}/data/truth/cells.csv')
     _train(split, name, 'oracle', (known & cells.has_nucleus).sum())
     true, cells = true[known] > 0, cells[known]
     prevalences = true_prevalence(true, label_matrix(cells.candidates) > 0, cells.id.to_numpy())

@@ -118,7 +118,7 @@ def augment(x: torch.Tensor, # crops, 8-bit or in [0, 1]: batch x channels x sid
     if scale or angle: x = _transformed(x, 1 - scale + 2*scale*random(torch.rand), math.radians(angle)*(2*random(torch.rand) - 1))
     if contrast: x = x.clamp(min=0)**torch.exp(contrast*random(torch.randn, x.shape[1], 1, 1)).to(x.device)
     if brightness: x = x * torch.exp(brightness*random(torch.randn, x.shape[1], 1, 1)).to(x.device)
-    inside = x.amax(1, keepdim=True) > 0
+    inside = x.amax(1, keepdim=True) > 0 if grain else None
     if blur: x = torch.lerp(x, _smooth(x), ((random(torch.rand) < blur)*random(torch.rand))[:, None, None, None].to(x.device))
     if grain: x = x + inside*(grain*random(torch.rand, 1, 1, 1)*random(torch.randn, *x.shape[1:])).to(x.device)
     return x.clamp(0, 1)

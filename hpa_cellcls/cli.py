@@ -22,17 +22,17 @@ sections = {
     'Data': dict(index=('data', 'index'), stats=('data', 'stats'), download=('atlas', 'download'), synth=('synth', 'synth')),
     'Cells': dict(segment=('segmentation', 'segment'), cut=('crops', 'cut')),
     'Train': {'train': ('train', 'train'), 'pseudolabel': ('pseudolabel', 'pseudolabel'), 'train-full': ('train_full', 'train_full'),
-              'refine': ('label_noise', 'refine'), 'starter': ('starter', 'starter'), 'train-fields': ('image_level', 'train_fields'),
+              'refine': ('label_noise', 'refine'), 'train-fields': ('image_level', 'train_fields'),
               'train-cam': ('cam_readout', 'train_cam')},
     'Predict': dict(predict=('inference', 'predict'), ensemble=('ensemble', 'ensemble'), submit=('submission', 'submit')),
     'Evaluate': dict(evaluate=('validation', 'evaluate'), report=('page', 'report'), score=('score', 'score'),
                      validate=('submission', 'validate')),
     'Maintain': dict(check=('stage', 'check'), bench=('bench', 'bench'))}
 commands = {name: place for section in sections.values() for name, place in section.items()}
-systems = {name: ('systems', f'run_{name.lower()}') for name in ('best', 'S1', 'S2', 'S3', 'S4')}
+systems = {name: ('systems', f'run_{name.lower()}') for name in ('best', 'S1', 'S2', 'S3', 'S4')} | dict(starter=('starter', 'starter'))
 kaggle = dict(get=('kaggle_hub', 'get'), publish=('kaggle_hub', 'publish'), wheels=('kaggle_hub', 'wheels'), push=('kaggle_kernel', 'push'),
               watch=('kaggle_hub', 'watch'))
-groups = dict(run=('Run a whole system, from fields to predictions.', systems),
+groups = dict(run=('Run a whole system, from fields to predictions, or make the starter; also without the word run.', systems),
               kaggle=('Work with Kaggle: fetch its images, publish cells and models, run notebooks there.', kaggle))
 
 # %% ../nbs/13_cli.ipynb #29b0a4f5
@@ -103,6 +103,7 @@ def main(args: list=None, # what was typed after `hpa_cellcls`; `None` takes it 
     name, *rest = [a for a in args if a != '--debug'] or ['--help']
     if name in ('--help', '-h'): return print(overview()) or 0
     if name == '--version': return print(__version__) or 0
+    if name in systems: name, rest = 'run', [name, *rest]
     name, known = name.replace('_', '-'), [*commands, *groups]
     if name not in known: return _complain(f'{name!r} is no command{_near(name, known)}; `hpa_cellcls --help` lists them.')
     try:

@@ -17,16 +17,16 @@ from .data import index
 from .inference import predict
 from .labels import join_labels
 from .page import report
-from .score import calibration_error, f1, mean_ap, score
+from .score import score
 from .segmentation import segment
 from .options import Annotated, Count, Literal, Place, Range, command
 from .stage import Outcome, UserError, check, write_table
-from .submission import probability_columns, read_predictions, submit
+from .submission import read_predictions, submit
 from .synth import synth
 from .systems import growing
 from .train import train
 from .train_full import train_full
-from .validation import cell_truth
+from .validation import cell_truth, score_cells
 
 # %% ../nbs/11_report.ipynb #9dbf4221
 def evaluate_predictions(ws: str|Path, # workspace with masks and predictions
@@ -34,15 +34,10 @@ def evaluate_predictions(ws: str|Path, # workspace with masks and predictions
                          truth: str|Path, # folder `truth` of generated fields
                         ) -> dict: # number of cells; their mAP, F1 at .5 and calibration error (ECE); mAP of the competition
     "Scores of predictions for generated fields."
-    table, _ = read_predictions(Path(ws)/'predictions'/f'{name}.parquet')
-    shows, known = cell_truth(ws, table, str(Path(truth)/'cells.csv'))
-    shows = shows[known]
-    p = table[list(probability_columns)].to_numpy()[known]
     submission = str(Path(ws)/f'submission-{name}.csv')
     submit(str(ws), name, submission, progress=False)
     result = score(str(Path(truth)/'solution.csv'), submission)
-    return dict(cells=len(p), cell_mAP=mean_ap(shows, p), cell_F1=f1(shows, p > .5), ECE=calibration_error(shows, p),
-                competition_mAP=result.mAP)
+    return score_cells(ws, name, Path(truth)/'cells.csv') | dict(competition_mAP=result.mAP)
 
 # %% ../nbs/11_report.ipynb #e0e4743f
 sizes = dict(tiny=dict(fields=24, test=6, pixels=256, epochs=(1, 1, 1)),

@@ -518,10 +518,10 @@ def _predict_maps(ws, model, name, own, segmenting, device, threads, n_jobs):
 @command
 @with_options(CellOptions, FieldOptions, MapOptions, Segmenting)
 def predict(source: str, # folder of images, or a workspace
-            model: Annotated[str, as_word, Several(str, once=True, some=True)]='starter', # folder of a model, or its name; several: mean
+            model: Annotated[str, as_word, Several(str, once=True, some=True)]='starter', # name in WS/models, or folder; several: mean
             ws: str='', # workspace for a folder of images (SOURCE_ws)
             name: Name='', # name of the predictions: WS/predictions/NAME.parquet (that of the model)
-            views: str='', # TTA views: cells 1 to 8 (the model's own); for fields such as identity,horizontal,vertical,0.8,1.2 or eight
+            views: str='', # TTA views: for cells 1 to 8 (as the model asks), for fields eight or identity,horizontal,vertical,0.8,1.2
             reduce: Literal['mean', 'max']='mean', # over the views: mean or max
             order: str=None, # channels of TIFFs that hold several, such as red,green,blue,yellow
             batch: Count=None, # batch size (256 cells, 16 fields)

@@ -6,7 +6,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/looks.html.md"""
 
 # %% auto #0
 __all__ = ['variants', 'varied_photons', 'looks', 'draw_cell_line', 'draw_varied_style', 'varied_protein', 'variant',
-           'in_its_way', 'count_photons', 'develop_varied', 'Look']
+           'in_its_way', 'count_photons', 'photograph_varied', 'Look']
 
 # %% ../nbs/00h_looks.ipynb #569fb292
 import cv2, numpy as np
@@ -17,7 +17,8 @@ from typing import Callable
 from scipy.stats import poisson
 from .data import channels
 from .drawing import (
-    Cell, Culture, Scene, draw_culture, draw_style, expose, lattice, normal_quantiles, patterns, ramp, ridge, ripples, worms)
+    Cell, Culture, Scene, draw_culture, draw_style, expose, lattice, normal_quantiles, patterns, photograph,
+    ramp, ridge, ripples, worms)
 from .labels import classes
 
 # %% ../nbs/00h_looks.ipynb #442bd0c6
@@ -54,7 +55,7 @@ def draw_varied_style(rng: np.random.Generator, # random number generator
     "Draw the appearance of one of many cell lines, stains and exposures."
     def u(a, b): return float(rng.uniform(a, b))
     def about(mean, spread): return float(np.exp(rng.normal(np.log(mean), spread)))
-    style = vars(draw_style(rng))
+    style = vars(draw_style(rng)) # what is not varied here, now or later, is as in the plain look
     nucleus = u(.4, .76)
     style |= dict(nucleus=(nucleus - .05, nucleus + .05), room=.93, least=300, lumpy=rng.beta(1.2, 1.8),
                   mottle=u(.1, .75), spots=max(0, u(-1, 1.3)), nucleolus=u(.15, .9),
@@ -296,35 +297,29 @@ def count_photons(rng: np.random.Generator, # random number generator
 # %% ../nbs/00h_looks.ipynb #ba0db626
 _littered = dict(red=.15, green=.4, blue=.1, yellow=.2)
 
-def develop_varied(scene: Scene, # a field that is drawn
-                   rng: callable, # random number generators, as `streams` returns them
-                   noise: float=1., # factor of the standard deviation of the noise; 0: no noise
-                   bits: int=8, # bits of the images: 8 or 16
-                  ) -> dict: # channel -> image
-    "As `Scene.develop`, with the exposures, the grain and the black levels of many microscopes."
-    camera = rng('camera')
-    inner = slice(scene.pad, scene.pad + scene.size)
-    images = {}
-    for k, channel in enumerate(channels):
-        gain = np.exp(camera.uniform(*np.log(varied_photons[channel])))/noise**2 if noise else np.inf
-        haze, blur, black = .1*camera.beta(1, 3), camera.uniform(.25, .85), camera.uniform(-3, 6)
-        light = np.ascontiguousarray(scene.canvas[channel][inner, inner])
-        if camera.random() < _littered[channel]: _litter(camera, light, scene.scale)
-        light = expose(rng('noise', k), light, np.inf, haze, max(blur*scene.scale, .3), 18*scene.scale)
-        top = 2**bits - 1
-        img = (count_photons(rng('noise', k + 4), light, gain) - np.float32(black))*(top/255)
-        images[channel] = np.clip(img, 0, top).astype(np.uint8 if bits == 8 else np.uint16)
-    return images
+def photograph_varied(rng: callable, # number -> random number generator of the channel's noise
+                      camera: np.random.Generator, # random number generator of the settings
+                      light: np.ndarray, # image without noise, in grey levels
+                      channel: str, # red, green, blue or yellow
+                      scale: float=1., # pixels of a unit
+                      noise: float=1., # factor of the standard deviation of the noise; 0: no noise
+                     ) -> np.ndarray: # image with noise, in grey levels
+    "As `photograph`, with the exposures, the grain and the black levels of many microscopes."
+    gain = np.exp(camera.uniform(*np.log(varied_photons[channel])))/noise**2 if noise else np.inf
+    haze, blur, black = .1*camera.beta(1, 3), camera.uniform(.25, .85), camera.uniform(-3, 6)
+    if camera.random() < _littered[channel]: light = light + _litter(camera, light.shape, scale)
+    light = expose(rng(0), light, np.inf, haze, max(blur*scale, .3), 18*scale)
+    return count_photons(rng(1), light, gain) - np.float32(black)
 
-def _litter(rng, light, scale):
-    "Add bright spots that belong to no cell."
+def _litter(rng, shape, scale):
+    "Bright spots that belong to no cell."
     n = int(rng.integers(1, 25))
-    spots = np.zeros(light.shape, np.uint8)
-    places = rng.integers(0, len(light)*16, (n, 2)).tolist()
+    spots = np.zeros(shape, np.uint8)
+    places = rng.integers(0, len(spots)*16, (n, 2)).tolist()
     radii, values = np.maximum(rng.uniform(.5, 1.8, n)*16*scale, 6).astype(int), rng.uniform(20, 255, n)
     for place, radius, value in zip(places, radii.tolist(), values.tolist()):
         cv2.circle(spots, place, radius, value, -1, cv2.LINE_AA, 4)
-    light += spots
+    return spots
 
 # %% ../nbs/00h_looks.ipynb #9e15ab35
 @dataclass
@@ -332,6 +327,6 @@ class Look:
     "How fields are drawn."
     culture: Callable # (random number generator, view, touching) -> cells
     style: Callable # random number generator -> style
-    develop: Callable # (scene, random number generators, noise, bits) -> images
+    take: Callable # as `photograph`: light of a channel -> image
 
-looks = dict(plain=Look(draw_culture, draw_style, Scene.develop), atlas=Look(draw_cell_line, draw_varied_style, develop_varied))
+looks = dict(plain=Look(draw_culture, draw_style, photograph), atlas=Look(draw_cell_line, draw_varied_style, photograph_varied))

@@ -15,13 +15,14 @@ __all__ = ['Arch', 'bestfitting_mean', 'bestfitting_std', 'starter_folder', 'Sma
 import difflib, importlib, io, json, re
 from collections import OrderedDict
 from importlib.metadata import version
+from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 import numpy as np, pandas as pd, torch
 from torch import nn
 from fastcore.basics import patch
-from .data import __file__ as data_module, channels as all_channels
+from .data import channels as all_channels
 from .labels import class_index, classes, classes_2018
 from .stage import UserError, damage, digest, existing, write_bytes, write_text
 
@@ -530,7 +531,7 @@ def load_model(folder: str|Path, # of a saved model
     return load_tensors(Network(**config | dict(pretrained=False)), folder).eval(), about
 
 # %% ../nbs/03a_models.ipynb #a0716b66
-starter_folder = Path(data_module).parent/'weights'/'starter'
+starter_folder = Path(str(files('hpa_cellcls')))/'weights'/'starter'
 
 def find_model(ws: str|Path, # workspace
                model: str, # name of a model in WS/models, the folder of a model, or starter

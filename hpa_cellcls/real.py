@@ -9,6 +9,7 @@ __all__ = ['min_fields', 'field_probabilities', 'ap_by_class', 'bootstrap', 'mat
            'cell_features', 'unlikeness', 'plot_real', 'real']
 
 # %% ../nbs/10b_real.ipynb #6c30941f
+from functools import lru_cache
 from pathlib import Path
 from zipfile import BadZipFile
 from zlib import error as BadData
@@ -17,7 +18,7 @@ from .crops import cut_cell, measure_cells
 from .data import channels, index, read_field, read_fields, read_masks
 from .inference import Classifier, model_kind, predict
 from .labels import class_index, classes, classes_2018, label_matrix
-from .looks import looks
+from .looks import looks as all_looks
 from .score import calibration_error, class_ap, mean_ap
 from .segmentation import overlaps, with_masks
 from .stage import Outcome, UserError, existing, write_figure, write_table
@@ -104,7 +105,7 @@ def _as_cut(crop, how):
     whole = np.ones(crop.shape[1:], np.int32)
     cell = whole if how.get('frame') == 'fixed' else (crop.max(0) > 0)*whole
     if not cell.any(): cell = whole
-    row = measure_cells(cell, cell).iloc[0].to_dict() | dict(pieces=1)
+    row = measure_cells(cell, cell).iloc[0].to_dict()
     fit = dict(frame='squash', margin=0) if how.get('frame') == 'fixed' else {}
     return cut_cell(dict(zip(channels, crop)), cell, row, **how | fit | dict(keep='all', gap=0))
 
@@ -118,31 +119,37 @@ def frechet(a: np.ndarray, # features of some pictures, n x features
     both = np.sqrt(np.maximum(np.linalg.eigvals(one @ two).real, 0)).sum()
     return float(off @ off + np.trace(one) + np.trace(two) - 2*both)
 
+@lru_cache
+def _for_photographs():
+    "A network that knows photographs."
+    from hpa_cellcls.models import make_body
+    return make_body('tf_efficientnet_lite0', ('red', 'green', 'blue'), 'timm', True).eval()
+
 def cell_features(crops: np.ndarray, # cells x height x width, 8-bit: one channel
                   batch: int=64, # batch size
                  ) -> np.ndarray: # cells x 1280
     "What a network for photographs sees in cells."
     import torch
-    from hpa_cellcls.models import make_body
-    body = make_body('tf_efficientnet_lite0', ('red', 'green', 'blue'), 'timm', True).eval()
+    body = _for_photographs()
     with torch.inference_mode():
         parts = [(x[:, None].expand(-1, 3, -1, -1)/255 - .5)/.5 for x in torch.from_numpy(crops).split(batch)]
         return torch.cat([body.forward_head(body.forward_features(x), pre_logits=True) for x in parts]).numpy()
 
-def unlikeness(drawn: np.ndarray, # generated cells x channels x height x width
+def unlikeness(drawn: dict, # look -> generated cells x channels x height x width
                real: np.ndarray, # real cells, the same
                ids: np.ndarray, # the field of each real cell
                repeats: int=5, # number of pairs of halves
-              ) -> dict: # channel -> distance, in distances of two halves of the real fields
+              ) -> pd.DataFrame: # looks x channels: distance, in distances of two halves of the real fields
     "How far generated cells are from real ones."
     out, fields = {}, np.unique(ids)
     halves = [np.isin(ids, np.random.default_rng(k).permutation(fields)[:len(fields)//2]) for k in range(repeats)]
     for k, channel in enumerate(channels):
-        theirs, ours = cell_features(real[:, k]), cell_features(drawn[:, k])
+        theirs = cell_features(real[:, k])
         axes = np.linalg.svd(theirs - theirs.mean(0), full_matrices=False)[2][:48].T
-        theirs, ours = theirs @ axes, ours @ axes
-        out[channel] = frechet(ours, theirs)/np.mean([frechet(theirs[h], theirs[~h]) for h in halves])
-    return out
+        theirs = theirs @ axes
+        apart = np.mean([frechet(theirs[h], theirs[~h]) for h in halves])
+        out[channel] = {look: frechet(cell_features(cells[:, k]) @ axes, theirs)/apart for look, cells in drawn.items()}
+    return pd.DataFrame(out)
 
 # %% ../nbs/10b_real.ipynb #4d910bdb
 def _row(data, model, measure, value, n, what='', interval=(np.nan, np.nan)):
@@ -184,17 +191,19 @@ def _fit_cells(image, nuclei, cells, n):
 
 def _measure_looks(ws, fields=60, cells=25):
     "Rows on how far generated cells are from those of a workspace, for each look."
-    real = [(f['id'], c) for f in read_fields(ws).to_dict('records') if (Path(ws)/'masks'/f'{f["id"]}.tif').exists()
-            for c in _fit_cells(read_field(f), *read_masks(Path(ws)/'masks'/f'{f["id"]}.tif'), cells)]
-    if len({id for id, _ in real}) < 8: return [] # halves of fewer fields tell little
-    ids, real = np.array([id for id, _ in real]), np.stack([c for _, c in real])
-    rows = []
-    for look in looks:
-        drawn = (make_field(0, i, look=look) for i in range(fields))
-        drawn = np.stack([c for o in drawn for c in _fit_cells(o.image, o.nuclei, o.cells, cells)])
-        rows += [_row(Path(ws).name, f'look {look}', 'distance of generated cells', v, len(drawn), c)
-                 for c, v in unlikeness(drawn, real, ids).items()]
-    return rows
+    real = {}
+    for f in read_fields(ws).to_dict('records'):
+        masks = Path(ws)/'masks'/f'{f["id"]}.tif'
+        if masks.exists(): real[f['id']] = _fit_cells(read_field(f), *read_masks(masks), cells)
+    if len(real) < 8: return [] # halves of fewer fields tell little
+    ids = np.repeat([*real], [len(c) for c in real.values()])
+    drawn = {}
+    for look in all_looks:
+        some = (make_field(0, i, look=look) for i in range(fields))
+        drawn[look] = np.stack([c for o in some for c in _fit_cells(o.image, o.nuclei, o.cells, cells)])
+    far = unlikeness(drawn, np.concatenate([*real.values()]), ids)
+    return [_row(Path(ws).name, f'look {look}', 'distance of generated cells', far.loc[look, c], len(drawn[look]), c)
+            for look in drawn for c in channels]
 
 # %% ../nbs/10b_real.ipynb #5ddee3da
 def plot_real(table: pd.DataFrame, # rows of `real`
@@ -252,12 +261,13 @@ def real(data: str, # folder with fields, tables of labels, and perhaps masks an
          dest: str='bench', # folder for everything
          device: str='cpu', # cpu, cuda or mps
          n_jobs: int=None, # processes (None: all cores)
-         look: bool=False, # measure how far generated cells are from the real ones, too
+         looks: bool=False, # measure how far generated cells are from the real ones, too, where there are eight fields
         ) -> Outcome: # its note is the summary
     "Measure segmentation and models on real images."
     named = _names(models)
     if not data: raise UserError('bench real: DATA must be given, a folder with fields and their labels.')
     folders, cells = _sources(data)
+    if looks: _for_photographs() # or an error, before anything is made
     rows, failed, home = [], {}, Path(dest)/'real'
     for file in cells:
         for name, model in named.items():
@@ -269,7 +279,7 @@ def real(data: str, # folder with fields, tables of labels, and perhaps masks an
         agree, lost = match_masks(ws, folder)
         failed |= lost
         rows += [_row(folder.name, 'segmentation', k, v, agree['cells']) for k, v in agree.items() if k != 'cells']
-        if look: rows += _measure_looks(ws)
+        if looks: rows += _measure_looks(ws)
         for name, model in named.items():
             new, lost = _measure_fields(ws, name, model, device, n_jobs)
             rows, failed = rows + new, failed | lost
