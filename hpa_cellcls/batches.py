@@ -169,9 +169,15 @@ class Prepare:
         side = x.shape[-1]
         if self.size and self.size != side:
             x = F.interpolate(as_float(x), (self.size, self.size), mode='area' if self.size < side else 'bilinear')
-        x = as_float(x) if seed is None else augment(x, seed, **self.options)
+        x = as_float(x) if seed is None else self.augmented(x, seed)
         mean, std = (torch.tensor(v, device=x.device)[:, None, None] for v in (self.mean, self.std))
         return (x - mean)/std
+    def augmented(self,
+                  x: torch.Tensor, # 8-bit or in [0, 1]: batch x channels x size x size
+                  seed: int, # of the augmentation
+                 ) -> torch.Tensor: # in [0, 1]
+        "The augmentation; other kinds of training have others."
+        return augment(x, seed, **self.options)
 
 # %% ../nbs/03c_batches.ipynb #47b80612
 def blended(x: torch.Tensor, # crops, 8-bit or in [0, 1]: batch x channels x side x side

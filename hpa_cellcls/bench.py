@@ -22,7 +22,7 @@ from .crops import cut, cut_cell, measure_cells
 from .data import channels, index, read_masks
 from .labels import classes
 from .options import Place, Annotated, Count, Device, Fraction, Literal, Range, Several, as_word, command
-from .stage import Outcome, UserError, write_table
+from .stage import Outcome, UserError, read_results, write_results, write_table
 from .store import CellStore, write_shard
 from .synth import make_field, synth
 
@@ -393,7 +393,7 @@ def _speed(dest, names, repeats, size):
         if not os.environ.get('IN_TEST'): print(f'{name}: {benchmarks[name].__doc__}', flush=True)
         with redirect_stdout(StringIO()): found = benchmarks[name](repeats, size)
         rows += [dict(benchmark=name, **r) for r in found]
-        write_table(dest/'speed.csv', pd.DataFrame(rows))
+        write_results(dest/'speed.csv', pd.DataFrame(rows), f'hpa_cellcls bench speed --only {",".join(names)} --repeats {repeats} --size {size}')
     text = pd.DataFrame(rows).drop(columns='benchmark').to_string(index=False, na_rep='', float_format='{:,.3g}'.format)
     return Outcome('bench', {n: {} for n in names}, {}, note=f'{dest}/speed.csv:\n{text}')
 
@@ -409,10 +409,12 @@ def bench(what: Literal['speed', 'accuracy', 'real'], # speed: of each part; acc
           only: Annotated[str, Several(str, once=True)]='', # speed: benchmarks by name, such as cutting,reading (default: all)
           repeats: Count=5, # speed: counted runs of each implementation
           size: Fraction=1, # speed: fraction of the full work; 1 for figures to publish
-          systems: Systems='', # accuracy: S1, S1-shifted, S2, S3, S4, copy, best, oracle (default: all these), best-norefit, best-norevise
+          systems: Systems='', # accuracy: names of systems, such as S1,best; 10a_accuracy has all (default: nine)
           regimes: Regimes='atlas,low,medium,high', # accuracy: label noise of the generated fields: atlas, low, medium, high
           seeds: Seeds='0', # accuracy: of the generated fields; 0, 1 and 2 are development seeds, report others
-          budget: Literal['tiny', 'small', 'large']='small', # accuracy: small (20 minutes of CPU time a seed and regime) or large (longer)
+          budget: Literal['tiny', 'small', 'large', 'published']='small', # accuracy: small (20 minutes of CPU time a seed and regime) or longer
+          arch: Annotated[str, as_word]='', # accuracy: network of every system (default: that of the budget)
+          init: Annotated[str, as_word]='', # accuracy: its initial weights, as in train; random for none (default: those of the budget)
           models: Annotated[str, Several(str, once=True)]='', # real: folders of models, or starter; separated by commas (default: none)
           looks: bool=False, # real: measure how far generated cells are from the real ones, too
           device: Device='cpu', # accuracy and real: cpu, cuda or mps
@@ -427,5 +429,5 @@ def bench(what: Literal['speed', 'accuracy', 'real'], # speed: of each part; acc
     if looks: raise UserError(f'--looks: goes with `bench real`, and not with `bench {what}`.')
     if what == 'accuracy':
         from hpa_cellcls.accuracy import accuracy
-        return accuracy(systems, regimes, seeds, budget, dest, device, n_jobs)
+        return accuracy(systems, regimes, seeds, budget, dest, device, n_jobs, arch, init)
     return _speed(Path(dest), [n.strip() for n in only.split(',') if n.strip()] or [*benchmarks], repeats, size)

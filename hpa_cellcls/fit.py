@@ -55,7 +55,7 @@ class Settings:
     init: Init='' # initial weights: random (empty), imagenet, a file (.safetensors, .pth), a model of the workspace or its folder
     epochs: Count=16 # number of epochs
     lr: Positive=.005 # maximum learning rate
-    schedule: Literal['one-cycle', 'head-first', 'multistep']='one-cycle' # learning-rate schedule: one-cycle, head-first, multistep
+    schedule: Literal['one-cycle', 'head-first', 'frozen', 'multistep']='one-cycle' # learning-rate schedule; frozen never trains the body
     batch: Count=64 # batch size
     fold: Folds='0' # validation folds, separated by commas; empty to train on all
     scale: ShareBelowOne=.2 # augmentation: random scale, up to this fraction larger or smaller
@@ -74,6 +74,7 @@ class Settings:
 @dataclass(kw_only=True)
 class ClassifierSettings(Settings):
     "Settings of the training of a `Network`, on cells or on fields."
+    stem: Literal['filters', 'adapter']='filters' # first layer: filters (made for the channels), adapter (a block before an intact network)
     head: Literal['', 'stages', 'timm', 'concat']='' # pooling: stages (all depths), concat (average and maximum), timm (its own)
     dropout: ShareBelowOne=0 # dropout in the head
     loss: LossName='bce' # loss, with options as in focal:gamma=1
@@ -101,12 +102,12 @@ def phase(epochs: int, # of the phase
 _multistep_epochs = [25, 5, 5, 5, 5]
 _multistep_rates = [1, .5, .25, .1, 1/30]
 
-def phases(schedule: str, # one-cycle, head-first or multistep
+def phases(schedule: str, # one-cycle, head-first, frozen or multistep
            epochs: int, # of the whole training
            lr: float, # maximum learning rate of the first phase
           ) -> list: # phases, as `phase` gives them
     "The phases of a schedule."
-    if schedule == 'one-cycle': return [phase(epochs, lr, 'one-cycle')]
+    if schedule in ('one-cycle', 'frozen'): return [phase(epochs, lr, 'one-cycle', frozen=schedule == 'frozen')]
     if schedule == 'head-first':
         first = max(1, epochs//5)
         head = phase(first, lr, 'one-cycle', frozen=True)
@@ -114,7 +115,7 @@ def phases(schedule: str, # one-cycle, head-first or multistep
     if schedule == 'multistep':
         ends = np.round(np.cumsum(_multistep_epochs)/sum(_multistep_epochs)*epochs).astype(int)
         return [phase(int(n), lr*rate) for n, rate in zip(np.diff(ends, prepend=0), _multistep_rates) if n]
-    raise UserError(f'--schedule {schedule}: is unknown; there are one-cycle, head-first, multistep.')
+    raise UserError(f'--schedule {schedule}: is unknown; there are one-cycle, head-first, frozen, multistep.')
 
 # %% ../nbs/03f_fit.ipynb #ad7ef5f9
 def split_train_valid(table: pd.DataFrame, # table of a store, with fold and labels
@@ -183,13 +184,14 @@ def build_classifier(pretrained: bool|str, # False (random weights), True (Image
                      channels: tuple=(), # names of the channels
                      head: str='timm', # kind of pooling
                      dropout: float=0, # dropout in the head
+                     stem: str='filters', # first layer: filters or adapter
                     ) -> Network: # random, or with these weights
     "A `Network`, or the winner of 2018 where the file is one of its published checkpoints."
     if not isinstance(pretrained, bool) and any(name.startswith('backbone.features.') for name in read_weights(pretrained)):
         if list(channels) != ['red', 'green', 'blue', 'yellow']:
             raise UserError(f'{pretrained}: takes red,green,blue,yellow; give it these channels in this order.')
         return load_bestfitting(pretrained)[0]
-    return Network(arch, tuple(channels), head=head, dropout=dropout, pretrained=pretrained)
+    return Network(arch, tuple(channels), head=head, dropout=dropout, pretrained=pretrained, stem=stem)
 
 # %% ../nbs/03f_fit.ipynb #9bd87824
 def bias_from_prior(network: Network, # with random weights

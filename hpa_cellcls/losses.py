@@ -10,7 +10,7 @@ __all__ = ['losses', 'LossName', 'known_part', 'Loss', 'BCE', 'Focal', 'AlphaGam
 
 # %% ../nbs/03b_losses.ipynb #02808cf6
 import math
-from dataclasses import dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Annotated
 import torch, torch.nn.functional as F
 from .labels import classes
@@ -38,6 +38,9 @@ def known_part(logits: torch.Tensor, # cells x classes, any precision
 class Loss:
     "A loss: called with logits, targets and weights, it gives one number."
     needs_field = False
+    _: KW_ONLY
+    smoothing: float=0. # label smoothing: targets move this far of the way to one half
+    balanced: bool=False # positives and negatives of a batch weigh the same in total
     def __call__(self,
                  logits: torch.Tensor, # cells x classes, any precision
                  targets: torch.Tensor, # the same shape, 0 to 1
@@ -45,8 +48,16 @@ class Loss:
                  field: torch.Tensor=None, # index of each cell's field, for the losses that need it
                 ) -> torch.Tensor: # one number
         "The loss of a batch."
-        known = known_part(logits, targets, weights)
-        return self._value(*known, field) if self.needs_field else self._value(*known)
+        z, y, w = known_part(logits, targets, weights)
+        if self.balanced: w = w*_balance(y, w)
+        if self.smoothing: y = torch.where(w > 0, y + self.smoothing*(.5 - y), 0)
+        return self._value(z, y, w, field) if self.needs_field else self._value(z, y, w)
+
+def _balance(y, w):
+    "One over the share of the positives, or of the negatives, among the known elements."
+    positive = y >= .5
+    shares = ((w*side).sum()/w.sum() for side in (positive, ~positive))
+    return torch.where(positive, *(_ratio(torch.ones_like(s), s) for s in shares))
 
 def _ratio(a, b):
     "a/b, or a where b is 0."

@@ -6,10 +6,10 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/models.html.md"""
 
 # %% auto #0
 __all__ = ['Arch', 'bestfitting_mean', 'bestfitting_std', 'starter_folder', 'SmallBody', 'is_arch', 'trim_body',
-           'channel_filters', 'read_weights', 'carried_weights', 'make_body', 'timm_body', 'make_head', 'Network',
-           'as_feature_map', 'describe', 'rows_of_2018', 'load_bestfitting', 'save_model', 'read_model_card',
-           'load_tensors', 'class_difference', 'load_model', 'find_model', 'compute_device', 'precision', 'to_device',
-           'computing', 'export_model']
+           'channel_filters', 'Adapter', 'add_adapter', 'read_weights', 'carried_weights', 'make_body', 'timm_body',
+           'make_head', 'Network', 'as_feature_map', 'describe', 'rows_of_2018', 'load_bestfitting', 'save_model',
+           'read_model_card', 'load_tensors', 'class_difference', 'load_model', 'find_model', 'compute_device',
+           'precision', 'to_device', 'computing', 'export_model']
 
 # %% ../nbs/03a_models.ipynb #5bd061d4
 import difflib, importlib, io, json, re
@@ -127,6 +127,32 @@ def _adapt_first_layer(body, channels):
                         'use it without pretrained weights.')
     conv.weight = nn.Parameter(channel_filters(conv.weight.detach(), channels))
     conv.in_channels = len(channels)
+    return body
+
+# %% ../nbs/03a_models.ipynb #6398e29a
+_shown_as = dict(red=(1, 0, 0), green=(0, 1, 0), blue=(0, 0, 1), yellow=(.5, .5, 0))
+
+class Adapter(nn.Module):
+    "Our channels in, three colours out: those in which they are shown, and what a small convolution block adds to them."
+    def __init__(self,
+                 channels: tuple, # names of our channels
+                ):
+        super().__init__()
+        self.colours = nn.Conv2d(len(channels), 3, 1, bias=False)
+        self.block = nn.Sequential(_conv(len(channels), 16, 3), nn.ReLU(inplace=True), nn.Conv2d(16, 3, 1))
+        with torch.no_grad(): self.colours.weight.copy_(torch.tensor([_shown_as[c] for c in channels]).T[:, :, None, None])
+        for p in self.block[-1].parameters(): nn.init.zeros_(p)
+    def forward(self,
+                x: torch.Tensor, # crops x channels x height x width
+               ) -> torch.Tensor: # crops x 3 x height x width
+        return self.colours(x) + self.block(x)
+
+def add_adapter(body: nn.Module, # network for three colours
+                channels: tuple, # names of our channels
+               ) -> nn.Module: # the same network, for our channels
+    "Put an `Adapter` before the first layer of a network."
+    name, first = next((k, m) for k, m in body.named_modules() if isinstance(m, nn.Conv2d))
+    body.set_submodule(name, nn.Sequential(OrderedDict(adapter=Adapter(channels), conv=first)))
     return body
 
 # %% ../nbs/03a_models.ipynb #dfa38d60
@@ -282,13 +308,15 @@ class Network(nn.Module):
                  head: str='concat', # concat, timm or stages
                  dropout: float=.5, # dropout rate in the head
                  pretrained: bool|str=False, # True: ImageNet weights; or a file of weights, or the folder of a saved model
+                 stem: str='filters', # first layer: filters (for these channels), adapter (three colours for an intact body)
                 ):
         super().__init__()
         channels = _checked_channels(channels)
         if head not in ('concat', 'timm', 'stages'): raise UserError(f'{head}: is no head; there are concat, timm and stages.')
-        self.config = dict(arch=arch, channels=list(channels), n_classes=n_classes, head=head, dropout=dropout,
+        self.config = dict(arch=arch, channels=list(channels), n_classes=n_classes, head=head, dropout=dropout, stem=stem,
                            pretrained=pretrained if isinstance(pretrained, bool) else str(pretrained))
-        self.body = make_body(arch, channels, head, pretrained)
+        self.body = make_body(arch, channels if stem == 'filters' else ('red', 'green', 'blue'), head, pretrained)
+        if stem == 'adapter': add_adapter(self.body, channels)
         self.head = make_head(head, _pooled_width(self.body, head), n_classes, dropout)
 
     def forward(self,
@@ -334,9 +362,11 @@ def embed(self: Network,
     return x
 
 @patch
-def groups(self: Network) -> list: # parameters of the body, parameters of the head
-    "Parameter groups of body and head, so that the head can be trained before the body."
-    return [list(self.body.parameters()), list(self.head.parameters())]
+def groups(self: Network) -> list: # parameters of the body, parameters of the head and of the adapter
+    "Parameter groups: the second can be trained before the first, or without it."
+    ours = {id(p) for m in self.modules() if isinstance(m, Adapter) for p in m.parameters()}
+    body = [p for p in self.body.parameters() if id(p) not in ours]
+    return [body, [p for p in self.parameters() if id(p) in ours] + list(self.head.parameters())]
 
 # %% ../nbs/03a_models.ipynb #825b6590
 @torch.no_grad()

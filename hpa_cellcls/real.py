@@ -21,7 +21,7 @@ from .labels import class_index, classes, classes_2018, label_matrix
 from .looks import looks as all_looks
 from .score import calibration_error, class_ap, mean_ap
 from .segmentation import overlaps, with_masks
-from .stage import Outcome, UserError, existing, write_figure, write_table
+from .stage import Outcome, UserError, about_results, existing, read_results, write_figure, write_results
 from .submission import probability_columns, read_predictions
 from .synth import make_field
 
@@ -287,7 +287,8 @@ def real(data: str, # folder with fields, tables of labels, and perhaps masks an
         why = next(iter(failed.values()))[0] if failed else 'without --models: none of its fields has cells in a mask <id>_cellmask.png.'
         raise UserError(f'{data}: nothing to measure; {why}')
     table = pd.DataFrame(rows)
-    write_table(Path(dest)/'real.csv', table)
+    given = (f' --models {models}' if models else '') + (' --looks' if looks else '')
+    write_results(Path(dest)/'real.csv', table, f'hpa_cellcls bench real {data}{given}')
     write_figure(Path(dest)/'real.png', plot_real(table))
     short = table[~table.measure.isin(['AP of fields', 'told'])].drop(columns='n')
     text = short.to_string(index=False, na_rep='', float_format='{:.3f}'.format)

@@ -8,13 +8,16 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/stage.html.md"""
 __all__ = ['UserError', 'existing', 'whole_file', 'write_bytes', 'write_text', 'write_table', 'write_figure', 'read_table',
            'read_json', 'read_parquet', 'sweep', 'Record', 'digest', 'fingerprint', 'damage', 'as_recorded', 'stamp',
            'content', 'Inputs', 'run_one', 'about_disk', 'Outcome', 'prepare_one', 'bar_of', 'with_progress',
-           'write_failures', 'run_stage', 'check']
+           'write_failures', 'run_stage', 'code_checksum', 'write_results', 'read_results', 'about_results', 'check']
 
 # %% ../nbs/00c_stage.ipynb #aae80eb7
-import csv, errno, io, json, os, re, sys, tempfile, traceback
+import csv, errno, io, json, os, platform, re, subprocess, sys, tempfile, traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
+from importlib.metadata import version
+from importlib.resources import files
+from itertools import takewhile
 from pathlib import Path
 from time import time
 from zlib import crc32
@@ -554,6 +557,49 @@ def run_stage(fn: callable, # one item -> a small dict; files it wrote under the
                             'is kept, so run the same command again, with a smaller --n-jobs if it happens again.') from None
         write_failures(record, failed)
     return Outcome(stage, {k: done[k] for k in items if k in done}, {k: failed[k] for k in items if k in failed}, skipped)
+
+# %% ../nbs/00c_stage.ipynb #5f096e33
+_versions_that_matter = ('torch', 'timm', 'fastai', 'numpy', 'scikit-image')
+
+def code_checksum() -> str: # eight hexadecimal digits
+    "A checksum of the modules of this library."
+    whole = sha256()
+    for path in sorted(Path(str(files('hpa_cellcls'))).glob('*.py')): whole.update(path.name.encode() + path.read_bytes())
+    return whole.hexdigest()[:8]
+
+def _commit():
+    "The commit of the checkout that this library is in, if it is in one."
+    try: run = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], cwd=str(files('hpa_cellcls')), capture_output=True, text=True)
+    except OSError: return 'unknown'
+    return run.stdout.strip() or 'unknown'
+
+def write_results(path: str|Path, # CSV file to write
+                  table: pd.DataFrame, # results
+                  command: str, # that gives them
+                 ) -> Path: # the same path
+    "Write a table of results, headed by what they depend on."
+    used = ', '.join(f'{name} {version(name)}' for name in _versions_that_matter)
+    about = dict(command=command, commit=_commit(), modules=code_checksum(), versions=f'Python {platform.python_version()}, {used}',
+                 machine=f'{platform.machine()}, {cpu_count()} cores')
+    header = ''.join(f'# {key}: {value}\n' for key, value in about.items())
+    return write_text(path, header + table.to_csv(index=False, lineterminator='\n'))
+
+def read_results(path: str|Path, # CSV file, from `write_results`
+                ) -> pd.DataFrame: # its rows; `attrs` has what they depend on
+    "Read a table of results, with what they depend on."
+    lines = existing(path, 'table of results').read_text(encoding='utf-8').splitlines()
+    header = list(takewhile(lambda line: line.startswith('# '), lines))
+    table = pd.read_csv(path, skiprows=len(header))
+    table.attrs = dict(line[2:].split(': ', 1) for line in header)
+    return table
+
+def about_results(table: pd.DataFrame, # from `read_results`
+                 ) -> str: # a sentence
+    "With which command, commit and versions results were recorded, and whether the modules have changed since."
+    about = table.attrs
+    changed = '' if about.get('modules') == code_checksum() else '; the modules have changed since'
+    return (f'Recorded by `{about["command"]}` at commit {about.get("commit", "unknown")}{changed} '
+            f'({about.get("versions", "versions unknown")}; {about.get("machine", "machine unknown")}).')
 
 # %% ../nbs/00c_stage.ipynb #181714c7
 def _check_record(rec, deep, good, bad):

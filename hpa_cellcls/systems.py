@@ -164,7 +164,7 @@ def run_s2(ws: str, # workspace with fields.csv
            channels: Planes='red,green,blue,yellow', # input channels, such as red,green,blue or red+yellow,green+yellow,blue
            sizes: Sides='128,256,512', # progressive resizing: sides in pixels one after another
            loss: LossName='soft_f1', # soft_f1 is focal minus the logarithm of soft F1; or focal, bce
-           schedule: Literal['one-cycle', 'head-first', 'multistep', 'cosine']='head-first', # learning-rate schedule
+           schedule: Literal['one-cycle', 'head-first', 'frozen', 'multistep', 'cosine']='head-first', # learning-rate schedule
            lr: Amount=0, # maximum learning rate; 0 for a range test
            decays: _decays='0,.01,.1,.3', # weight decays to try
            try_epochs: Count=4, # epochs of each try

@@ -86,7 +86,7 @@ def network(self: CellTask,
     "The network to start from, and how its input is normalised."
     s = self.settings
     channels = tuple(examples.store.params['only'])
-    build = partial(build_classifier, arch=s.arch, channels=channels, head=s.head, dropout=s.dropout)
+    build = partial(build_classifier, arch=s.arch, channels=channels, head=s.head, dropout=s.dropout, stem=s.stem)
     network, about = initial_network(self.ws, s.init, channels, build)
     if about: return network, about['mean'], about['std']
     if not s.init: bias_from_prior(network, examples.targets[examples.training])
