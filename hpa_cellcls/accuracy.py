@@ -7,7 +7,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/accuracy.html.md"""
 # %% auto #0
 __all__ = ['budgets', 'regimes', 'registry', 'requires', 'extras', 'ablations', 'metrics', 'costs', 'columns', 'Budget',
            'planned', 'Split', 'make_split', 'without_failures', 'register', 'store_label_statistics', 'peak_memory',
-           'total_usage', 'passes_spent', 'run_system', 'as_table', 'summary', 'plot_accuracy', 'accuracy']
+           'total_usage', 'passes_spent', 'run_system', 'as_table', 'summary', 'plot_accuracy', 'paired', 'accuracy']
 
 # %% ../nbs/10a_accuracy.ipynb #95ffff2f
 import inspect, json, os, subprocess, sys, threading
@@ -453,6 +453,23 @@ def plot_accuracy(table: pd.DataFrame, # from `as_table`
     fig.legend(*axs[0, 0].get_legend_handles_labels(), loc='outside lower center', ncols=2, frameon=False)
     plt.close(fig)
     return fig
+
+# %% ../nbs/10a_accuracy.ipynb #26d07924
+def paired(table: pd.DataFrame, # from `as_table`
+           one: tuple, # system and kind of evidence
+           other: tuple, # system and kind of evidence that it is compared with
+           column: str='cell_mAP', # metric
+           n: int=10_000, # bootstrap samples
+          ) -> pd.DataFrame: # by regime: mean difference, its 95 % interval (low, high), number of seeds
+    "Differences between two systems that learned from the same fields."
+    wide = table.pivot_table(column, ['regime', 'seed'], ['system', 'evidence'], sort=False)
+    rng = np.random.default_rng(0)
+    rows = {}
+    for regime, difference in (wide[one] - wide[other]).dropna().groupby('regime', sort=False):
+        means = rng.choice(difference.to_numpy(), (n, len(difference))).mean(1)
+        low, high = np.quantile(means, (.025, .975))
+        rows[regime] = dict(difference=difference.mean(), low=low, high=high, seeds=len(difference))
+    return pd.DataFrame(rows).T
 
 # %% ../nbs/10a_accuracy.ipynb #81aacae2
 def _names(text): return [*dict.fromkeys(t.strip() for t in str(text).split(',') if t.strip())]
