@@ -22,8 +22,8 @@ an empty line), without a traceback or the name of an exception, and, for option
 be exit status 1 with the field named, or 0 if the file was remade, or if nobody could tell (`unknowable`). What cannot be tried here
 (another system than Linux, no right to mount) is skipped and said so. No call leaves the machine, and waits (`time.sleep`) are cut short.
 
-The exit status is 1 when any case is bad. `kaggle get`, `publish`, `wheels`, `watch`, `demo` and `bench accuracy` need the network
-or minutes, so only their options are tried."""
+The exit status is 1 when any case is bad. `kaggle get`, `publish`, `wheels`, `weights`, `watch`, `demo` and `bench accuracy` need the
+network or minutes, so only their options are tried."""
 import argparse, csv, ctypes, errno, inspect, io, json, os, re, resource, shutil, signal, struct, sys, tempfile, time, traceback, typing
 from collections import Counter
 from dataclasses import dataclass
@@ -53,7 +53,8 @@ own = {
     'pseudolabel': dict(models='single', name='new'), 'ensemble': dict(predictions='single,cam', name='new'),
     'train-cam': dict(name='new', batch=4, scales='1'), 'predict': dict(name='new', views=None), 'submit': dict(dest='new.csv'),
     'report': dict(predictions='single', dest='new/index.html'), 'bench': dict(what='speed', only='cutting', size=.1),
-    'kaggle publish': dict(folder='ws/models/single'), 'kaggle wheels': dict(ws='ws'), 'kaggle push': dict(dest='new', dry=True),
+    'kaggle publish': dict(folder='ws/models/single'), 'kaggle wheels': dict(ws='ws'), 'kaggle weights': dict(archs='resnet18'),
+    'kaggle push': dict(dest='new', dry=True),
     'run starter': dict(dest='new', fields=2, test=2, size=256, init=''),
     'run S1': dict(ws='plain', name='new'), 'run S2': dict(ws='plain', name='new', sizes='64', lr=.01, decays='0'),
     'run S3': dict(ws='plain', name='new', archs='small', losses='bce', rates='.001', batches='4', init='', readout='image'),
@@ -134,7 +135,7 @@ ensemble ws single,cam --name=new --field-predictions=single # single
 '''.strip().splitlines()
 # What is typed when the command is run as it should be, for its files; None where it cannot be run here.
 whole = {'download': dict(dry_run=True)}
-whole |= dict.fromkeys(('demo', 'run starter', 'kaggle get', 'kaggle publish', 'kaggle wheels', 'kaggle watch'))
+whole |= dict.fromkeys(('demo', 'run starter', 'kaggle get', 'kaggle publish', 'kaggle wheels', 'kaggle weights', 'kaggle watch'))
 # Text in which any word is right.
 free = {'dest', 'json', 'name', 'title', 'address', 'entries', 'ws'}
 # What is written, so it need not be there; `made` are workspaces, and patterns and ids that only the network can tell.

@@ -30,8 +30,8 @@ sections = {
     'Maintain': dict(check=('stage', 'check'), bench=('bench', 'bench'))}
 commands = {name: place for section in sections.values() for name, place in section.items()}
 systems = {name: ('systems', f'run_{name.lower()}') for name in ('best', 'S1', 'S2', 'S3', 'S4')} | dict(starter=('starter', 'starter'))
-kaggle = dict(get=('kaggle_hub', 'get'), publish=('kaggle_hub', 'publish'), wheels=('kaggle_hub', 'wheels'), push=('kaggle_kernel', 'push'),
-              watch=('kaggle_hub', 'watch'))
+kaggle = dict(get=('kaggle_hub', 'get'), publish=('kaggle_hub', 'publish'), wheels=('kaggle_hub', 'wheels'),
+              weights=('kaggle_hub', 'weights'), push=('kaggle_kernel', 'push'), watch=('kaggle_hub', 'watch'))
 groups = dict(run=('Run a whole system, from fields to predictions, or make the starter; also without the word run.', systems),
               kaggle=('Work with Kaggle: fetch its images, publish cells and models, run notebooks there.', kaggle))
 

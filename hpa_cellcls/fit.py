@@ -7,9 +7,9 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/fit.html.md"""
 # %% auto #0
 __all__ = ['Init', 'model_files', 'is_init', 'Settings', 'ClassifierSettings', 'Running', 'phase', 'phases', 'split_train_valid',
            'check_folds', 'classes_without_examples', 'is_weight_file', 'check_init', 'initial_network',
-           'build_classifier', 'bias_from_prior', 'make_learner', 'suggest_lr', 'Autocast', 'LossScaling',
-           'precision_callback', 'Accumulated', 'EMA', 'PredictionTracker', 'Checkpointer', 'plot_history',
-           'make_callbacks', 'Examples', 'Task', 'fit', 'train_task']
+           'build_classifier', 'rate_warning', 'bias_from_prior', 'make_learner', 'suggest_lr', 'Autocast',
+           'LossScaling', 'precision_callback', 'Accumulated', 'EMA', 'PredictionTracker', 'Checkpointer',
+           'plot_history', 'make_callbacks', 'Examples', 'Task', 'fit', 'train_task']
 
 # %% ../nbs/03f_fit.ipynb #d01b1942
 import ctypes, io, json, os, tempfile, time
@@ -54,14 +54,14 @@ class Settings:
     arch: Arch='small' # network: small, or the name of a timm network such as efficientnet_b0
     init: Init='' # initial weights: random (empty), imagenet, a file (.safetensors, .pth), a model of the workspace or its folder
     epochs: Count=16 # number of epochs
-    lr: Positive=.005 # maximum learning rate
+    lr: Positive=None # maximum learning rate (.005; .001 from initial weights)
     schedule: Literal['one-cycle', 'head-first', 'frozen', 'multistep']='one-cycle' # learning-rate schedule; frozen never trains the body
     batch: Count=64 # batch size
     fold: Folds='0' # validation folds, separated by commas; empty to train on all
     scale: ShareBelowOne=.2 # augmentation: random scale, up to this fraction larger or smaller
     angle: Annotated[float, Range(0, 180)]=180 # augmentation: random rotation, up to this angle in degrees
     brightness: Amount=.3 # augmentation: brightness jitter, standard deviation for each channel
-    wd: Amount=.1 # weight decay
+    wd: Amount=None # weight decay (.1; .02 from initial weights)
     ema: ShareBelowOne=0 # decay of an exponential moving average of the weights, such as .999; 0 for none
     clip: Amount=0 # gradient clipping: maximum norm; 0 for none
     accumulate: Count=1 # gradient accumulation: batches per step
@@ -69,6 +69,12 @@ class Settings:
     patience: Whole=0 # early stopping: epochs without improvement; 0 for none
     precision: Literal['auto', 'float32']='auto' # of the computation: the fastest that the device has, or 32 bits
     seed: Whole=0 # random seed
+    rates = dict(lr=.005, wd=.1) # defaults for random weights
+    gentle = dict(lr=.001, wd=.02) # defaults for initial weights
+    def __post_init__(self):
+        begun = self.init and self.schedule != 'frozen'
+        for name, value in (self.gentle if begun else self.rates).items():
+            if getattr(self, name) is None: setattr(self, name, value)
 
 # %% ../nbs/03f_fit.ipynb #2c5d4b1e
 @dataclass(kw_only=True)
@@ -192,6 +198,14 @@ def build_classifier(pretrained: bool|str, # False (random weights), True (Image
             raise UserError(f'{pretrained}: takes red,green,blue,yellow; give it these channels in this order.')
         return load_bestfitting(pretrained)[0]
     return Network(arch, tuple(channels), head=head, dropout=dropout, pretrained=pretrained, stem=stem)
+
+# %% ../nbs/03f_fit.ipynb #0c8b1e73
+def rate_warning(s: Settings, # settings of a training
+                ) -> str: # a warning; empty if the rate goes with the start
+    "A warning about initial weights that are trained at a rate for random ones."
+    if not s.init or s.lr < Settings.rates['lr'] or s.schedule in ('poly', 'frozen'): return ''
+    gentle = Settings.gentle['lr']
+    return f'WARNING: --lr {s.lr:g} is for random weights and soon overwrites those of --init {s.init}; try --lr {gentle:g}.'
 
 # %% ../nbs/03f_fit.ipynb #9bd87824
 def bias_from_prior(network: Network, # with random weights
@@ -779,7 +793,7 @@ def start(self: Task,
           folder: str|Path, # folder of the model
           device: torch.device, # device of the training
           log: str='', # logger: tensorboard, wandb or none
-         ) -> tuple: # checkpointer with its learner, warning about classes without examples
+         ) -> tuple: # checkpointer with its learner; warnings about the learning rate and classes without examples
     "Make the learner of a task, ready to be trained."
     s = self.settings
     folder = Path(folder)
@@ -788,7 +802,7 @@ def start(self: Task,
     network, mean, std = self.network(examples)
     params = examples.store.params
     about = dict(classes=classes, channels=params['only'], side=params['side'], mean=mean, std=std, kind=self.kind, store=params,
-                 trained=asdict(s), **self.about(examples))
+                 trained=asdict(s), **_begun_from(network), **self.about(examples))
     sizes = [int(side) for side in getattr(s, 'sizes', '').split(',') if side]
     select = s.select if len(examples.validation) else 'last'
     checkpointer = self.Checkpointer(folder, about, select, s.seed, s.patience, sizes=sizes, total=s.epochs)
@@ -796,7 +810,13 @@ def start(self: Task,
     make_learner(to_device(network, device), *self.loaders(examples, mean, std, device), self.loss(), s.lr, s.wd, cbs)
     ids = sorted({*examples.store.table.id[examples.training]})
     if rank_and_size()[0] == 0: write_table(folder/'trained_on.csv', pd.DataFrame(dict(id=ids)))
-    return checkpointer, classes_without_examples(examples.targets[examples.training], self.unit, self.advice)
+    warnings = rate_warning(s), classes_without_examples(examples.targets[examples.training], self.unit, self.advice)
+    return checkpointer, ' '.join(filter(None, warnings))
+
+def _begun_from(network):
+    "What `model.json` says about published weights that a network starts from."
+    source = getattr(getattr(network, 'body', None), 'weights_from', '')
+    return dict(begun_from=source) if source else {}
 
 # %% ../nbs/03f_fit.ipynb #02da45a1
 model_files = ('model.safetensors', 'model.json', 'history.csv', 'history.png', 'trained_on.csv')
@@ -851,7 +871,8 @@ def _finish(task, checkpointer, record, warning, running):
         write_bytes(folder/'training_predictions.parquet', checkpointer.prediction_tracker.table().to_parquet(index=False))
     failed = task.finish(folder, running)
     files = [folder/f for f in (*model_files, *task.files) if (folder/f).exists()]
-    record.add('model', checkpointer.result() | dict(warning=warning), fingerprint(files, folder))
+    begun = checkpointer.about.get('begun_from', '')
+    record.add('model', checkpointer.result() | dict(warning=warning, begun_from=begun), fingerprint(files, folder))
     (folder/'state.pt').unlink(missing_ok=True)
     return failed
 
@@ -860,5 +881,6 @@ def _outcome(task, name, result, failed=(), skipped=0):
     scores = f'mAP {result["mAP"]:.3f}, F1 {result["F1"]:.3f} on {result["validated_on"]} {task.unit}s of the validation folds'
     if not result['validated_on']: scores = 'not validated, since no validation fold was given'
     note = f'{name}: epoch {result["epoch"]} of {result["epochs"]} is kept; {scores}; {result["examples_s"]:.0f} {task.unit}s/s.'
+    if result.get('begun_from'): note += f' Begun from {result["begun_from"]}.'
     if result['warning']: note += ' ' + result['warning']
     return Outcome(task.stage, {name: result}, dict(failed), int(skipped), note)

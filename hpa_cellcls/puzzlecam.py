@@ -220,15 +220,18 @@ class CamSettings(Settings):
     pieces: Annotated[int, Range(1, 16)]=2 # Puzzle-CAM: tiles along each side; 1 is an ordinary CAM
     alpha: Amount=4 # Puzzle-CAM: weight of the reconstruction loss, reached at half of the training
     gamma: Amount=1 # gamma of the focal loss
-    lr: Positive=.003 # maximum learning rate
+    lr: Positive=None # maximum learning rate (.003; .001 from initial weights, but not with poly)
     schedule: Literal['one-cycle', 'head-first', 'multistep', 'adam', 'poly']='one-cycle' # learning-rate schedule; S4's are adam and poly
     batch: Count=8 # batch size
     scale: ShareBelowOne=0 # augmentation: random scale, up to this fraction larger or smaller
     angle: Annotated[float, Range(0, 180)]=0 # augmentation: random rotation, up to this angle in degrees, besides quarter turns
     brightness: ShareBelowOne=.1 # augmentation: brightness jitter
-    wd: Amount=None # weight decay (.05; 0 with adam, 1e-4 with poly)
+    wd: Amount=None # weight decay (.05; .02 from initial weights; 0 with adam, 1e-4 with poly)
+    rates = dict(lr=.003, wd=.05) # defaults for random weights
     def __post_init__(self):
-        if self.wd is None: self.wd = dict(adam=0., poly=1e-4).get(self.schedule, .05)
+        if self.lr is None and self.schedule == 'poly': self.lr = self.rates['lr']
+        if self.wd is None: self.wd = dict(adam=0., poly=1e-4).get(self.schedule)
+        super().__post_init__()
         tile = self.stride*self.pieces
         if self.size % tile: raise UserError(f'--size {self.size}: must be a multiple of {tile}, so that the maps of tiles fit together.')
 

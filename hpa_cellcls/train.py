@@ -45,6 +45,7 @@ class CellSettings(ClassifierSettings):
     blur: ShareBelowOne=0 # augmentation: fraction of crops that are blurred a little
     grain: Amount=0 # augmentation: highest standard deviation of the noise that is added to a crop
     def __post_init__(self):
+        super().__post_init__()
         if not self.head: self.head = 'stages' if self.arch == 'small' else 'timm'
         if self.refine_labels and self.labels not in ('single', 'copied'):
             raise UserError(f'--refine-labels with --labels {self.labels}: only labels of images (single, copied) can be refined.')

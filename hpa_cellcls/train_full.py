@@ -53,7 +53,7 @@ def train_full(ws: str, # workspace
     single_process_only('train_full')
     existing(Path(ws)/'models'/first, 'model of the first stage (`hpa_cellcls train` makes it)')
     labelling = dict(rule=rule, share=share, none=none, weight=weight, device=device, threads=threads)
-    training = dict(init=first, epochs=epochs, lr=lr, seed=seed, device=device, threads=threads)
+    training = dict(init=first, epochs=epochs, lr=lr, wd=.1, seed=seed, device=device, threads=threads)
     until = time.monotonic() + seconds(stop_after)
     models = first
     for i in range(1, rounds):
