@@ -7,7 +7,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/batches.html.md"""
 # %% auto #0
 __all__ = ['target_columns', 'cell_targets', 'write_targets', 'read_targets', 'draw', 'turned', 'in_views', 'augment', 'as_float',
            'pixel_statistics', 'Prepare', 'blended', 'prefetch', 'CellLoader', 'using_threads', 'cell_probabilities',
-           'view_probabilities']
+           'view_probabilities', 'view_embeddings']
 
 # %% ../nbs/03c_batches.ipynb #83f6a09d
 import math, warnings
@@ -329,3 +329,16 @@ def view_probabilities(network: torch.nn.Module, # in eval mode
     with autocast or torch.autocast(x.device.type, enabled=False):
         p = torch.stack([network(turned(x, k)).float().sigmoid() for k in range(views)])
     return p.mean(0) if reduce == 'mean' else p.amax(0)
+
+def view_embeddings(network: torch.nn.Module, # in eval mode
+                    x: torch.Tensor, # batch, normalised
+                    views: int=1, # TTA views of each crop, 1 to 8
+                    reduce: str='mean', # of the probabilities over the views: mean or max
+                    autocast=None, # context of a lower precision
+                   ) -> torch.Tensor: # batch x (classes + features)
+    "Predicted probabilities, and beside them the pooled features, which are the mean over the views."
+    with autocast or torch.autocast(x.device.type, enabled=False):
+        pooled = [network.pooled(turned(x, k)) for k in range(views)]
+        p = torch.stack([network.head(features).float().sigmoid() for features in pooled])
+    p = p.mean(0) if reduce == 'mean' else p.amax(0)
+    return torch.cat([p, torch.stack(pooled).float().mean(0)], 1)

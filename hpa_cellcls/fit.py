@@ -31,13 +31,15 @@ from .labels import classes
 from .losses import LossName, named_loss
 from .distributed import (
     all_gather, all_sum, distributed_training, first_process_first, join, per_process, rank_and_size, single_process_only, unwrapped)
-from .models import (
-    Arch, Network, compute_device, computing, find_model, load_bestfitting, load_model, precision, read_weights, save_model, to_device)
+from hpa_cellcls.models import (
+    Arch, Network, compute_device, computing, find_model, load_bestfitting, load_model, load_subcell, precision, read_weights, save_model,
+    to_device)
 from .options import (
     Amount, Annotated, Count, Device, Duration, Folds, Literal, Log, Positive, Range, ShareBelowOne, Sides, Whole, defaults_of, seconds)
 from .score import f1, mean_ap
 from .stage import Outcome, Record, UserError, bar_of, existing, fingerprint, write_bytes, write_figure, write_table
 from .store import CellStore
+from .subcell import is_subcell
 from torch.amp import GradScaler
 
 # %% ../nbs/03f_fit.ipynb #85b37731
@@ -51,7 +53,7 @@ Init = Annotated[str, is_init]
 @dataclass(kw_only=True)
 class Settings:
     "Settings that all trainings share; they are saved with the model."
-    arch: Arch='small' # network: small, or the name of a timm network such as efficientnet_b0
+    arch: Arch='small' # network: small, subcell, or the name of a timm network such as efficientnet_b0
     init: Init='' # initial weights: random (empty), imagenet, a file (.safetensors, .pth), a model of the workspace or its folder
     epochs: Count=16 # number of epochs
     lr: Positive=None # maximum learning rate (.005; .001 from initial weights)
@@ -192,8 +194,10 @@ def build_classifier(pretrained: bool|str, # False (random weights), True (Image
                      dropout: float=0, # dropout in the head
                      stem: str='filters', # first layer: filters or adapter
                     ) -> Network: # random, or with these weights
-    "A `Network`, or the winner of 2018 where the file is one of its published checkpoints."
-    if not isinstance(pretrained, bool) and any(name.startswith('backbone.features.') for name in read_weights(pretrained)):
+    "A `Network`, or SubCell or the winner of 2018 where the file is one of their published checkpoints."
+    tensors = {} if isinstance(pretrained, bool) else read_weights(pretrained)
+    if is_subcell(tensors): return load_subcell(pretrained, tuple(channels))
+    if any(name.startswith('backbone.features.') for name in tensors):
         if list(channels) != ['red', 'green', 'blue', 'yellow']:
             raise UserError(f'{pretrained}: takes red,green,blue,yellow; give it these channels in this order.')
         return load_bestfitting(pretrained)[0]

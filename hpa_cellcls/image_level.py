@@ -226,7 +226,7 @@ def network(self: FieldTask,
         if planes != params['planes']: raise UserError(f'{s.init}: takes {",".join(planes)}; give these as --channels.')
         return network, about['mean'], about['std']
     if not is_weight_file(s.init): bias_from_prior(network, examples.targets[examples.training])
-    return network, *field_statistics(examples.store.select(examples.training), s.normalise)
+    return network, *network.normalisation(*field_statistics(examples.store.select(examples.training), s.normalise))
 
 # %% ../nbs/07_image_level.ipynb #2f53c038
 @patch

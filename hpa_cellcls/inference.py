@@ -30,7 +30,8 @@ from .segmentation import check_segmenter, save_masks, segment, start_segmenter,
 from .stage import (
     Inputs, Outcome, Record, UserError, digest, existing, fingerprint, prepare_one, run_one, run_stage, sweep, with_progress, write_bytes,
     write_failures, write_table)
-from .submission import field_shares, prediction_columns, probability_columns, read_predictions, write_predictions
+from .submission import (
+    field_shares, prediction_columns, probability_columns, read_embeddings, read_predictions, write_predictions)
 
 # %% ../nbs/06_inference.ipynb #35d00e97
 def cut_settings(about: dict, # description of a model
@@ -60,19 +61,21 @@ class Classifier:
                  views: int=1, # 1 to 8 TTA views of each crop
                  reduce: str='mean', # over the views: mean or max
                  batch: int=256, # batch size
-                ) -> np.ndarray: # cells x classes
+                 embeddings: bool=False, # the embeddings as well?
+                ) -> np.ndarray: # cells x classes; with embeddings, cells x (classes + features)
         if not len(crops): return np.zeros((0, len(classes)), np.float32)
         import torch
+        from hpa_cellcls.batches import view_embeddings, view_probabilities
+        look = view_embeddings if embeddings else view_probabilities
         with torch.inference_mode():
-            parts = [self._predict(torch, x, views, reduce).cpu() for x in torch.from_numpy(crops).split(batch)]
+            parts = [self._predict(torch, x, look, views, reduce).cpu() for x in torch.from_numpy(crops).split(batch)]
             return torch.cat(parts).numpy()
-    def _predict(self, torch, x, views, reduce):
-        from hpa_cellcls.batches import view_probabilities
+    def _predict(self, torch, x, look, *how):
         from hpa_cellcls.models import computing
-        try: return view_probabilities(self.network, self.prepare(x.to(self.device)), views, reduce, computing(self.device))
+        try: return look(self.network, self.prepare(x.to(self.device)), *how, computing(self.device))
         except torch.OutOfMemoryError:
             if len(x) < 2: raise UserError(f'{self.device}: has not enough memory for a single crop; use --device cpu.') from None
-        return torch.cat([self._predict(torch, half, views, reduce) for half in x.chunk(2)])
+        return torch.cat([self._predict(torch, half, look, *how) for half in x.chunk(2)])
 
 # %% ../nbs/06_inference.ipynb #01b29e8d
 def load_classifiers(model: str, # folder of a model, or its name in WS/models; several, separated by commas
@@ -192,13 +195,14 @@ def cell_weights(table: pd.DataFrame, # of cells: area, at_border, small, height
     return np.asarray(out*np.minimum(1, table.area/limit) if area else out, np.float32)
 
 # %% ../nbs/06_inference.ipynb #09f0a266
-def _predict_part(results, classifiers, ways, views, reduce, batch):
-    "Cells of some fields with their probabilities, in the mean over the models."
+def _predict_part(results, classifiers, ways, views, reduce, batch, embeddings):
+    "Cells of some fields with their probabilities, in the mean over the models, and their embeddings, if one model is asked for them."
     rows = [r['rows'] for r in results if len(r['rows'])]
     table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=prediction_columns[:-len(classes)])
     crops = [np.concatenate(c) for c in zip(*[r['crops'] for r in results])] or [[]]*len(ways)
-    p = np.mean([c(crops[ways.index(c.how)], views, reduce, batch) for c in classifiers], 0, dtype=np.float32)
-    return pd.concat([table, pd.DataFrame(p, columns=list(probability_columns))], axis=1)
+    found = np.mean([c(crops[ways.index(c.how)], views, reduce, batch, embeddings) for c in classifiers], 0, dtype=np.float32)
+    p, embedding = found[:, :len(classes)], found[:, len(classes):].astype(np.float16)
+    return pd.concat([table, pd.DataFrame(p, columns=list(probability_columns))], axis=1), [embedding] if embeddings else None
 
 # %% ../nbs/06_inference.ipynb #ad3c7731
 class Parts:
@@ -232,7 +236,7 @@ _after_network = ('negative', 'field_context', 'border', 'small', 'area')
 def network_params(params: dict, # of a prediction
                   ) -> dict: # some of them
     "The parameters that the output of the networks depends on."
-    return {k: v for k, v in params.items() if k not in _after_network}
+    return dict(embeddings=False) | {k: v for k, v in params.items() if k not in _after_network}
 
 @patch
 def mask(self: Parts,
@@ -254,9 +258,10 @@ def finish(self: Parts,
            key: str, # name of a part
            table: pd.DataFrame, # its cells, with probabilities
            errors: dict, # id -> sentence and traceback, of fields that could not be done
+           embeddings: list=None, # of the cells, as `write_predictions` takes them
           ):
     "Write and record a part; one in which the program itself failed will be done again."
-    file = write_predictions(self.folder/f'{key}.parquet', table, network_params(self.record.params))
+    file = write_predictions(self.folder/f'{key}.parquet', table, network_params(self.record.params), embeddings)
     result = dict(cells=len(table), failed={k: e for k,(e, _) in errors.items()})
     self.failed |= errors
     self.fresh += len(self.fields[key]) - len(errors)
@@ -335,8 +340,8 @@ def _work(parts, missing, classifiers, how, n_jobs):
                 found = list(islice(results, len(parts.fields[key])))
                 for f, (_, entry, error) in zip(parts.fields[key], found):
                     if not error: missing.note(f, entry)
-                table = _predict_part([entry['result'] for _, entry, error in found if not error], classifiers, ways, *how)
-                parts.finish(key, table, {k: error for k, _, error in found if error})
+                table, embeddings = _predict_part([entry['result'] for _, entry, error in found if not error], classifiers, ways, *how)
+                parts.finish(key, table, {k: error for k, _, error in found if error}, embeddings)
             next(results, None)
     except TerminatedWorkerError:
         raise UserError(f'{parts.folder}: a worker process of `predict` was killed, perhaps for lack of memory; what is finished '
@@ -351,6 +356,7 @@ class CellOptions:
     border: Share=1. # cells: multiply the probabilities of border cells by this
     small: Share=1. # cells: multiply the probabilities of small cells by this
     area: bool=False # cells: weight by their area, as the seventh place did
+    embeddings: bool=False # cells: keep the embedding of every cell in the table, for maps of cells and to find more like one
     fields_per_part: Count=32 # cells: fields between two saves
 
 @dataclass(kw_only=True)
@@ -392,7 +398,8 @@ def _gather(parts, failed, seconds, abouts):
     path = parts.folder.with_name(f'{parts.folder.name}.parquet')
     write_table(path.with_suffix('.shares.csv'), field_shares(table.id, p).round(3))
     table[list(probability_columns)] = p*cell_weights(table, choices['border'], choices['small'], choices['area'])[:, None]
-    write_predictions(path, table, choices | dict(context=context, classes=list(classes)))
+    embeddings = (read_embeddings(parts.folder/f'{k}.parquet') for k in parts.fields) if choices['embeddings'] else None
+    write_predictions(path, table, choices | dict(context=context, classes=list(classes)), embeddings)
     n = table.id.value_counts()
     results = {f['id']: dict(cells=int(n.get(f['id'], 0))) for part in parts.fields.values() for f in part if f['id'] not in failed}
     speed = f'; {parts.fresh/seconds:.1f} fields/s' if parts.fresh else ''
@@ -402,6 +409,8 @@ def _gather(parts, failed, seconds, abouts):
 def _predict_cells(ws, model, name, own, segmenting, fields, failed, views, reduce, batch, device, threads, n_jobs):
     "Predict with models of cells."
     classifiers = load_classifiers(model, ws, device)
+    if own.embeddings and len(classifiers) > 1:
+        raise UserError(f'--embeddings: are those of one model, and {model} are several; predict with each under a name of its own.')
     views = _cell_views(views or max(c.about.get('views', 1) for c in classifiers))
     params = dict(models=[[c.folder.name, digest(c.folder/'model.json')[:16]] for c in classifiers], views=views, reduce=reduce)
     choices = {k: v for k, v in asdict(own).items() if k != 'fields_per_part'}
@@ -412,7 +421,7 @@ def _predict_cells(ws, model, name, own, segmenting, fields, failed, views, redu
     from hpa_cellcls.batches import using_threads
     with parts.record.held(), missing.held(), using_threads(threads):
         parts.borrow()
-        _work(parts, missing, classifiers, (views, reduce, batch or 256), n_jobs)
+        _work(parts, missing, classifiers, (views, reduce, batch or 256, own.embeddings), n_jobs)
         return _gather(parts, failed, time.monotonic() - start, [c.about for c in classifiers])
 
 # %% ../nbs/06_inference.ipynb #20f89ad5

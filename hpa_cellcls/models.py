@@ -7,7 +7,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/models.html.md"""
 # %% auto #0
 __all__ = ['Arch', 'bestfitting_mean', 'bestfitting_std', 'starter_folder', 'SmallBody', 'is_arch', 'trim_body',
            'channel_filters', 'Adapter', 'add_adapter', 'read_weights', 'carried_weights', 'local_weights', 'make_body',
-           'timm_body', 'make_head', 'Network', 'as_feature_map', 'describe', 'rows_of_2018', 'load_bestfitting',
+           'timm_body', 'make_head', 'Network', 'as_feature_map', 'describe', 'load_bestfitting', 'load_subcell',
            'save_model', 'read_model_card', 'load_tensors', 'class_difference', 'load_model', 'find_model',
            'compute_device', 'precision', 'to_device', 'computing', 'export_model']
 
@@ -23,9 +23,10 @@ import numpy as np, pandas as pd, torch
 from torch import nn
 from fastcore.basics import patch
 from .data import channels as all_channels
-from .labels import class_index, classes, classes_2018
+from .labels import classes, classes_2018, rows_of_classes
 from .published import weights_file, weights_folder
 from .stage import UserError, damage, digest, existing, write_bytes, write_text
+from .subcell import SubCellBody, subcell_body, subcell_classes, subcell_heads, subcell_size
 
 # %% ../nbs/03a_models.ipynb #ae03a80d
 def _conv(inputs, outputs, size, stride=1):
@@ -84,14 +85,16 @@ def forward_head(self: SmallBody,
     return x.mean((2, 3))
 
 # %% ../nbs/03a_models.ipynb #81e4be58
-def is_arch(text: str, # `small`, `densenet121_large`, or the name of a timm network
+_not_of_timm = ('small', 'subcell', 'densenet121_large')
+
+def is_arch(text: str, # `small`, `subcell`, `densenet121_large`, or the name of a timm network
            ):
     "Refuse a name that is no network."
-    if text in ('small', 'densenet121_large'): return
+    if text in _not_of_timm: return
     timm = importlib.import_module('timm')
     if timm.is_model(text): return
-    near = difflib.get_close_matches(text, ['small', *timm.list_models()], 3, .5)
-    raise ValueError(f'is no network; give small or a name of timm{", such as " if near else ""}{", ".join(near)}')
+    near = difflib.get_close_matches(text, ['small', 'subcell', *timm.list_models()], 3, .5)
+    raise ValueError(f'is no network; give small, subcell or a name of timm{", such as " if near else ""}{", ".join(near)}')
 
 Arch = Annotated[str, is_arch]
 
@@ -100,6 +103,7 @@ def _create_timm(arch, **options):
     timm = importlib.import_module('timm')
     try: is_arch(arch)
     except ValueError as e: raise UserError(f'{arch}: {e}.') from None
+    if arch in _not_of_timm: raise UserError(f'{arch}: is no network of timm, as is needed here; give one, such as efficientnet_b0.')
     try: return timm.create_model(arch, dynamic_img_size=True, **options)
     except TypeError: return timm.create_model(arch, **options)
 
@@ -218,16 +222,23 @@ def make_body(arch: str, # name of the network
               channels: tuple, # names of the channels
               head: str='timm', # kind of the head that will follow: concat, timm or stages
               pretrained: bool|str=False, # True: ImageNet weights; or a file of weights, or the folder of a saved model
-             ) -> nn.Module: # a `SmallBody` or a timm network
+             ) -> nn.Module: # a `SmallBody`, a `SubCellBody` or a timm network
     "A body for these channels, with random or pretrained weights."
     if _is_folder(pretrained): return _saved_body(pretrained, arch, channels, head)
     if arch == 'densenet121_large': return _enlarge(make_body('densenet121', channels, head, pretrained))
-    if arch != 'small':
-        options = dict(features_only=True) if head == 'stages' else dict(num_classes=0)
-        body = timm_body(arch, channels, pretrained, **options)
-        return trim_body(body) if head == 'concat' else body
-    if not pretrained: return SmallBody(len(channels))
-    raise UserError(f'small: has no pretrained weights; give pretrained=False or the folder of a saved model, not {pretrained}.')
+    if arch in ('small', 'subcell'): return _own_body(arch, channels, head, pretrained)
+    options = dict(features_only=True) if head == 'stages' else dict(num_classes=0)
+    body = timm_body(arch, channels, pretrained, **options)
+    return trim_body(body) if head == 'concat' else body
+
+def _own_body(arch, channels, head, pretrained):
+    "A body that is not timm's, with random weights."
+    if pretrained:
+        ways = 'pretrained=False or the folder of a saved model'
+        raise UserError(f'{arch}: has no pretrained weights of photographs; give {ways}, not {pretrained}.')
+    if arch == 'small': return SmallBody(len(channels))
+    if head != 'timm': raise UserError(f'subcell: pools in its own way; give the head timm, not {head}.')
+    return SubCellBody(channels, **subcell_size)
 
 def timm_body(arch: str, # name of a timm network
               channels: tuple, # names of the channels
@@ -287,9 +298,15 @@ def make_head(kind: str, # concat, timm or stages
               inputs: int, # number of pooled features
               n_classes: int, # number of logits
               dropout: float=.5, # dropout rate
+              widths: tuple=(), # timm: of hidden layers
              ) -> nn.Sequential: # its last layer gives the logits
     "The layers between pooled features and logits."
-    if kind == 'timm': return nn.Sequential(OrderedDict(dropout=nn.Dropout(dropout), logit=nn.Linear(inputs, n_classes)))
+    if kind == 'timm':
+        layers = OrderedDict()
+        for i, width in enumerate(widths, 1):
+            layers |= {f'fc{i}': nn.Linear(inputs, width), f'relu{i}': nn.ReLU()}
+            inputs = width
+        return nn.Sequential(layers | dict(dropout=nn.Dropout(dropout), logit=nn.Linear(inputs, n_classes)))
     hidden = min(inputs//2, 1024)
     return nn.Sequential(OrderedDict(
         bn1=nn.BatchNorm1d(inputs), dropout1=nn.Dropout(dropout), fc1=nn.Linear(inputs, hidden), relu=nn.ReLU(),
@@ -321,7 +338,7 @@ def _widths(body):
 class Network(nn.Module):
     "A body and a head: crops in, logits out."
     def __init__(self,
-                 arch: str='small', # small, or the name of a timm network
+                 arch: str='small', # small, subcell, or the name of a timm network
                  channels: tuple=('red', 'green', 'blue', 'yellow'), # names of the channels, in the order of the input
                  n_classes: int=19, # number of logits
                  head: str='concat', # concat, timm or stages
@@ -336,7 +353,7 @@ class Network(nn.Module):
                            pretrained=pretrained if isinstance(pretrained, bool) else str(pretrained))
         self.body = make_body(arch, channels if stem == 'filters' else ('red', 'green', 'blue'), head, pretrained)
         if stem == 'adapter': add_adapter(self.body, channels)
-        self.head = make_head(head, _pooled_width(self.body, head), n_classes, dropout)
+        self.head = make_head(head, _pooled_width(self.body, head), n_classes, dropout, getattr(self.body, 'head_widths', ()))
 
     def forward(self,
                 x: torch.Tensor, # crops x channels x height x width, normalised
@@ -369,14 +386,21 @@ def features(self: Network,
 
 # %% ../nbs/03a_models.ipynb #5f99ddc8
 @patch
+def pooled(self: Network,
+           x: torch.Tensor, # crops x channels x height x width, normalised
+          ) -> torch.Tensor: # crops x features
+    "The pooled features of each crop, which are the input of the head."
+    kind = self.config['head']
+    if kind == 'timm': return self.body.forward_head(self.body.forward_features(x), pre_logits=True)
+    if kind == 'stages': return torch.cat([_both(m) for m in _stages(self.body, x)], 1)
+    return _both(self.features(x))
+
+@patch
 def embed(self: Network,
           x: torch.Tensor, # crops x channels x height x width, normalised
          ) -> torch.Tensor: # crops x features
     "The embedding of each crop, which is the input of the last layer; similar crops have similar embeddings."
-    kind = self.config['head']
-    if kind == 'timm': x = self.body.forward_head(self.body.forward_features(x), pre_logits=True)
-    elif kind == 'stages': x = torch.cat([_both(m) for m in _stages(self.body, x)], 1)
-    else: x = _both(self.features(x))
+    x = self.pooled(x)
     for layer in list(self.head)[:-1]: x = layer(x)
     return x
 
@@ -417,17 +441,11 @@ def describe(network: Network, # to be described
 bestfitting_mean = (.074598, .050630, .050891, .076287)
 bestfitting_std = (.122813, .085745, .129882, .119411)
 
-def rows_of_2018() -> list: # for each of the 19 classes, the numbers of the classes of 2018 that it continues
-    "Which of the 28 classes of 2018 each of the 19 classes continues."
-    same = {name.casefold(): [i] for i, name in enumerate(classes_2018)}
-    def merged(c): return [i for i, name in enumerate(classes_2018) if class_index(name) == c]
-    return [same.get(name.casefold()) or merged(c) for c, name in enumerate(classes)]
+def _rows_19(tensor, names):
+    "The 19 rows of a last layer, made of those of a network with other classes; a class without any starts at zero."
+    return torch.stack([tensor[r].mean(0) if r else torch.zeros_like(tensor[0]) for r in rows_of_classes(names)])
 
 # %% ../nbs/03a_models.ipynb #8ac702d7
-def _rows_19(tensor):
-    "The 19 rows of a last layer, made of the 28 rows of 2018."
-    return torch.stack([tensor[r].mean(0) if r else torch.zeros_like(tensor[0]) for r in rows_of_2018()])
-
 _dotted = re.compile(r'(denselayer\d+\.(?:norm|conv))\.(\d)')
 
 def _sort_tensors(tensors):
@@ -480,9 +498,38 @@ def load_bestfitting(path: str|Path, # a published checkpoint of `class_densenet
     if n_classes not in (19, 28): raise UserError(f'n_classes={n_classes}: the published network has 28 classes, of which 19 can be made.')
     ours, left = _sort_tensors(read_weights(path))
     network = Network('densenet121_large' if large else 'densenet121', n_classes=n_classes)
-    if n_classes == 19: ours |= {k: _rows_19(v) for k, v in ours.items() if k.startswith('head.logit.') and len(v) == 28}
+    if n_classes == 19: ours |= {k: _rows_19(v, classes_2018) for k, v in ours.items() if k.startswith('head.logit.') and len(v) == 28}
     _fill(network, ours, path, 'give a published checkpoint of class_densenet121_dropout or class_densenet121_large_dropout')
     return network.eval(), _summary(ours, left, n_classes)
+
+# %% ../nbs/03a_models.ipynb #0b6b847d
+def load_subcell(path: str|Path, # `encoder.pth` with a classifier beside it, or a file with both
+                 channels: tuple=('red', 'green', 'blue', 'yellow'), # names of our channels, in the order of the input
+                 n_classes: int=19, # 19, or 31 for SubCell's own classes
+                 classifier: int=0, # which classifier, if there are several
+                ) -> Network: # in eval mode
+    "SubCell with its published weights."
+    if n_classes not in (19, 31): raise UserError(f'n_classes={n_classes}: the published network has 31 classes, of which 19 can be made.')
+    tensors = read_weights(path)
+    heads = subcell_heads(tensors)
+    if not heads:
+        for file in sorted(Path(path).parent.glob('classifier*.pth')): heads += subcell_heads(read_weights(file))
+    if not 0 <= classifier < len(heads):
+        raise UserError(f'{path}: has {len(heads)} classifiers, in it or beside it, and number {classifier} is asked for; '
+                        'put classifier_s*.pth into the same folder.')
+    ours = {f'body.{k}': v for k, v in subcell_body(tensors).items()} | {f'head.{k}': v for k, v in heads[classifier].items()}
+    if n_classes == 19: ours |= {k: _rows_19(v, subcell_classes) for k, v in ours.items() if k.startswith('head.logit.') and len(v) == 31}
+    network = Network('subcell', channels, n_classes, head='timm', dropout=0)
+    _fill(network, ours, path, f'give encoder.pth and classifier of the SubCell for {",".join(channels)}')
+    return network.eval()
+
+@patch
+def normalisation(self: Network,
+                  mean: list, # by channel, of the training pixels
+                  std: list, # by channel
+                 ) -> tuple: # mean and standard deviation by channel
+    "How the input is normalised: as given, or by 0 and 1 if the network scales every crop itself."
+    return ([0.]*len(mean), [1.]*len(std)) if isinstance(self.body, SubCellBody) else (mean, std)
 
 # %% ../nbs/03a_models.ipynb #ac9f7ff9
 _version = 1

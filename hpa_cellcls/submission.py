@@ -7,8 +7,8 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/submission.html.md"""
 # %% auto #0
 __all__ = ['probability_columns', 'prediction_columns', 'submission_columns', 'encode_mask', 'run_lengths', 'packed_mask',
            'decode_mask', 'encode_cells', 'mask_box', 'truth_object', 'locate_predictions', 'write_predictions',
-           'read_predictions', 'field_shares', 'prediction_string', 'Row', 'Rows', 'Objects', 'read_objects', 'submit',
-           'SubmissionReport', 'validate']
+           'read_predictions', 'read_embeddings', 'field_shares', 'prediction_string', 'Row', 'Rows', 'Objects',
+           'read_objects', 'submit', 'SubmissionReport', 'validate']
 
 # %% ../nbs/06a_submission.ipynb #fe7afbbb
 import base64, csv, json, zlib
@@ -157,22 +157,53 @@ def _check_predictions(table, path):
 def write_predictions(path: str|Path, # file, `*.parquet`
                       table: pd.DataFrame, # one row a cell, with the columns `prediction_columns`
                       about: dict, # how they were made (model, views, ...), anything that JSON can hold
+                      embeddings=None, # arrays, cells x features, which follow each other in the order of the rows
                      ) -> Path: # the same path
     "Write a table of predictions; the file is complete or absent."
     out = pa.Table.from_pandas(_check_predictions(table, path), preserve_index=False)
+    out = out.replace_schema_metadata(dict(about=json.dumps(about)))
+    if embeddings is not None: return _write_with(path, out, (e for e in embeddings if len(e)))
     sink = pa.BufferOutputStream()
-    pq.write_table(out.replace_schema_metadata(dict(about=json.dumps(about))), sink, compression='zstd')
+    pq.write_table(out, sink, compression='zstd')
     return write_bytes(path, sink.getvalue())
 
 def read_predictions(path: str|Path, # file, `*.parquet`
                     ) -> tuple: # table, and how the predictions were made
-    "A table of predictions, and how they were made."
+    "A table of predictions, without embeddings, and how they were made."
     path = existing(path, 'table of predictions')
-    try: out = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError):
-        raise UserError(f'{path}: cannot be read as Parquet, it is damaged or something else; predict again.') from None
+    try: out = pq.read_table(path, columns=[c for c in pq.read_schema(path).names if c != 'embedding'])
+    except (pa.ArrowInvalid, OSError): raise _unreadable(path) from None
     about = json.loads((out.schema.metadata or {}).get(b'about', b'{}'))
     return _check_predictions(out.to_pandas(), path), about
+
+def _unreadable(path):
+    return UserError(f'{path}: cannot be read as Parquet, it is damaged or something else; predict again.')
+
+# %% ../nbs/06a_submission.ipynb #23a09643
+def _write_with(path, table, embeddings):
+    "Write a table with embeddings, which come in parts."
+    embeddings = iter(embeddings)
+    part = next(embeddings, np.zeros((0, 1), np.float16))
+    column = pa.field('embedding', pa.list_(pa.float16(), part.shape[1]))
+    done = 0
+    with whole_file(path) as file, pq.ParquetWriter(file, table.schema.append(column), compression='zstd', use_dictionary=['id']) as out:
+        while len(part):
+            lists = pa.FixedSizeListArray.from_arrays(pa.array(part.astype(np.float16).ravel()), part.shape[1])
+            out.write_table(table.slice(done, len(part)).append_column(column, lists))
+            done += len(part)
+            part = next(embeddings, part[:0])
+        if done != len(table): raise UserError(f'{path}: not written, since {len(table)} cells have {done} embeddings.')
+    return Path(path)
+
+def read_embeddings(path: str|Path, # file of predictions, `*.parquet`
+                   ) -> np.ndarray: # cells x features, in the order of the table; 16-bit
+    "The embeddings in a table of predictions."
+    path = existing(path, 'table of predictions')
+    try: found = pq.read_table(path, columns=[c for c in pq.read_schema(path).names if c == 'embedding'])
+    except (pa.ArrowInvalid, OSError): raise _unreadable(path) from None
+    if not found.column_names: raise UserError(f'{path}: has no embeddings; predict with `--embeddings`, under another name.')
+    column = found.column(0).combine_chunks()
+    return column.flatten().to_numpy().reshape(len(column), column.type.list_size)
 
 # %% ../nbs/06a_submission.ipynb #291285bc
 def field_shares(field: np.ndarray, # field of each cell

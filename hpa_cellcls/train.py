@@ -91,7 +91,7 @@ def network(self: CellTask,
     network, about = initial_network(self.ws, s.init, channels, build)
     if about: return network, about['mean'], about['std']
     if not s.init: bias_from_prior(network, examples.targets[examples.training])
-    return network, *examples.mean_and_std()
+    return network, *network.normalisation(*examples.mean_and_std())
 
 @patch
 def callbacks(self: CellTask) -> list: # fastai callbacks

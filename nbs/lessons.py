@@ -55,3 +55,33 @@ def made_up_predictions(ws, # workspace with fields.csv and masks
     logits = np.random.default_rng([seed, len(table)]).normal(np.where(shows, 1.6, -4), 1.5)
     probabilities = (1/(1 + np.exp(-logits))).astype(np.float32)
     return pd.concat([table.drop(columns='labels'), pd.DataFrame(probabilities, columns=[f'p{k}' for k in range(19)])], axis=1)
+
+small_subcell = dict(side=64, width=48, depth=2, heads=4) # of a SubCell network for lessons
+
+def subcell_tensors(channels=4, # number of channels
+                    seed=0, # of the random numbers
+                    numbers=(0, 3, 6), # of the layers of the classifier, as the files number them
+                   ): # encoder with pooling, and classifier: name -> tensor
+    "Random weights of a small SubCell network, under the names of the published files."
+    import torch
+    rng = torch.Generator().manual_seed(seed)
+    width, layers = small_subcell['width'], range(small_subcell['depth'])
+    def tensors(name, outputs, *inputs):
+        weight = torch.randn(outputs, *inputs, generator=rng)/max(1, torch.Size(inputs).numel())**.5
+        bias = .2*torch.randn(outputs, generator=rng)
+        return {f'{name}.weight': weight if inputs else 1 + .2*weight, f'{name}.bias': bias}
+    n = (small_subcell['side']//16)**2 + 1
+    places = dict(cls_token=1, position_embeddings=n)
+    out = {f'encoder.embeddings.{name}': torch.randn(1, k, width, generator=rng) for name, k in places.items()}
+    out |= tensors('encoder.embeddings.patch_embeddings.projection', width, channels, 16, 16)
+    for layer in (f'encoder.encoder.layer.{i}' for i in layers):
+        for part in ('attention.attention.query', 'attention.attention.key', 'attention.attention.value', 'attention.output.dense'):
+            out |= tensors(f'{layer}.{part}', width, width)
+        out |= tensors(f'{layer}.intermediate.dense', 4*width, width) | tensors(f'{layer}.output.dense', width, 4*width)
+        out |= tensors(f'{layer}.layernorm_before', width) | tensors(f'{layer}.layernorm_after', width)
+    out |= tensors('encoder.layernorm', width)
+    for part in 'vu': out |= tensors(f'pool_model.attention_{part}.1', 512, width)
+    out |= tensors('pool_model.attention', 2, 512)
+    classifier = {}
+    for number, outputs, inputs in zip(numbers, (512, 256, 31), (2*width, 512, 256)): classifier |= tensors(number, outputs, inputs)
+    return out, classifier
