@@ -389,11 +389,12 @@ def _speed(dest, names, repeats, size):
         if n not in benchmarks: raise UserError(f'--only {",".join(names)}: {n!r} is no benchmark; there are {", ".join(benchmarks)}.')
     cv2.setNumThreads(1)
     rows = []
+    command = f'hpa_cellcls bench speed --only {",".join(names)} --repeats {repeats} --size {size}'
     for name in names:
         if not os.environ.get('IN_TEST'): print(f'{name}: {benchmarks[name].__doc__}', flush=True)
         with redirect_stdout(StringIO()): found = benchmarks[name](repeats, size)
         rows += [dict(benchmark=name, **r) for r in found]
-        write_results(dest/'speed.csv', pd.DataFrame(rows), f'hpa_cellcls bench speed --only {",".join(names)} --repeats {repeats} --size {size}')
+        write_results(dest/'speed.csv', pd.DataFrame(rows), command)
     text = pd.DataFrame(rows).drop(columns='benchmark').to_string(index=False, na_rep='', float_format='{:,.3g}'.format)
     return Outcome('bench', {n: {} for n in names}, {}, note=f'{dest}/speed.csv:\n{text}')
 
@@ -412,7 +413,7 @@ def bench(what: Literal['speed', 'accuracy', 'real'], # speed: of each part; acc
           systems: Systems='', # accuracy: names of systems, such as S1,best; 10a_accuracy has all (default: nine)
           regimes: Regimes='atlas,low,medium,high', # accuracy: label noise of the generated fields: atlas, low, medium, high
           seeds: Seeds='0', # accuracy: of the generated fields; 0, 1 and 2 are development seeds, report others
-          budget: Literal['tiny', 'small', 'large', 'published']='small', # accuracy: small (20 minutes of CPU time a seed and regime) or longer
+          budget: Literal['tiny', 'small', 'large', 'published']='small', # accuracy: small (20 minutes of CPU time a seed) or longer
           arch: Annotated[str, as_word]='', # accuracy: network of every system (default: that of the budget)
           init: Annotated[str, as_word]='', # accuracy: its initial weights, as in train; random for none (default: those of the budget)
           models: Annotated[str, Several(str, once=True)]='', # real: folders of models, or starter; separated by commas (default: none)

@@ -44,7 +44,7 @@ class FieldMaps:
 
 def _one_size(network, x, flips, activation):
     "Maps of one size: the sum over mirror images after the activation; means of plain maps and of logits."
-    with computing(x.device): maps = [network.maps(x.flip(f)).float().flip(f) for f in flips]
+    with computing(x.device, network=network): maps = [network.maps(x.flip(f)).float().flip(f) for f in flips]
     plain = torch.stack(maps).mean(0)
     return sum(activation(m) for m in maps), plain, plain.mean((2, 3))
 

@@ -200,8 +200,9 @@ def _read_out_all(image, masks, cells, rows, members, how, batch, device):
     "Probabilities of the cells of a field, in the weighted mean over networks."
     shape = next(iter(image.values())).shape
     if cells.shape != shape: raise UserError(f'{masks}: its masks have the shape {cells.shape}, the field {shape}; segment it again.')
-    with computing(device): parts = [m.share*_read_out(m, image, cells, rows, how, batch, device).cpu().numpy() for m in members]
-    return sum(parts).clip(0, 1)
+    def part(m):
+        with computing(device, network=m.network): return m.share*_read_out(m, image, cells, rows, how, batch, device).cpu().numpy()
+    return sum(map(part, members)).clip(0, 1)
 
 def _cells_of(field, masks, of_field, *readout):
     "The rows of a field's cells, with the probabilities of the field (if given) or of each cell."

@@ -304,9 +304,10 @@ class LossScaling(Callback):
         return self.opt.param_groups
 
 def precision_callback(device: torch.device, # device of the training
+                       network: Network=None, # to be trained, if it is known
                       ) -> list: # no, one or two callbacks
     "The callbacks for mixed precision on a device."
-    kind = precision(device)
+    kind = precision(device, network)
     if kind == torch.float32: return []
     return [Autocast(kind), LossScaling(device)] if kind == torch.float16 else [Autocast(kind)]
 
@@ -648,9 +649,10 @@ def make_callbacks(settings: Settings, # settings of the training
                    device: torch.device, # device of the training
                    log: str='', # logger: tensorboard, wandb or none
                    folder: str|Path='.', # folder of the model
+                   network: Network=None, # to be trained, if it is known
                   ) -> list: # fastai callbacks
     "Callbacks for precision, moving average, gradient clipping, gradient accumulation and loggers."
-    out = precision_callback(device) if settings.precision == 'auto' else []
+    out = precision_callback(device, network) if settings.precision == 'auto' else []
     if settings.ema: out.append(EMA(settings.ema))
     if settings.clip: out.append(GradientClip(settings.clip))
     if settings.accumulate > 1: out.append(Accumulated(per_process(settings.batch)*settings.accumulate))
@@ -762,6 +764,14 @@ def about(self: Task,
     return {}
 
 @patch
+def warnings(self: Task,
+             examples: Examples, # of the task
+            ) -> list: # sentences; empty ones are left out
+    "What may be wrong with a training that is allowed."
+    rows = examples.training
+    return [rate_warning(self.settings), classes_without_examples(examples.targets[rows], self.unit, self.advice)]
+
+@patch
 def finish(self: Task,
            folder: Path, # folder of the model
            running: Running, # how the training is run
@@ -797,7 +807,7 @@ def start(self: Task,
           folder: str|Path, # folder of the model
           device: torch.device, # device of the training
           log: str='', # logger: tensorboard, wandb or none
-         ) -> tuple: # checkpointer with its learner; warnings about the learning rate and classes without examples
+         ) -> tuple: # checkpointer with its learner; warnings
     "Make the learner of a task, ready to be trained."
     s = self.settings
     folder = Path(folder)
@@ -810,12 +820,11 @@ def start(self: Task,
     sizes = [int(side) for side in getattr(s, 'sizes', '').split(',') if side]
     select = s.select if len(examples.validation) else 'last'
     checkpointer = self.Checkpointer(folder, about, select, s.seed, s.patience, sizes=sizes, total=s.epochs)
-    cbs = [checkpointer, *self.callbacks(), *make_callbacks(s, device, log, folder)]
+    cbs = [checkpointer, *self.callbacks(), *make_callbacks(s, device, log, folder, network)]
     make_learner(to_device(network, device), *self.loaders(examples, mean, std, device), self.loss(), s.lr, s.wd, cbs)
     ids = sorted({*examples.store.table.id[examples.training]})
     if rank_and_size()[0] == 0: write_table(folder/'trained_on.csv', pd.DataFrame(dict(id=ids)))
-    warnings = rate_warning(s), classes_without_examples(examples.targets[examples.training], self.unit, self.advice)
-    return checkpointer, ' '.join(filter(None, warnings))
+    return checkpointer, ' '.join(filter(None, self.warnings(examples)))
 
 def _begun_from(network):
     "What `model.json` says about published weights that a network starts from."

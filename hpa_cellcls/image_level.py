@@ -346,7 +346,7 @@ def field_probabilities(network: torch.nn.Module, # in eval mode
     if tiles > 1:
         of_tiles = field_probabilities(network, split_tiles(x, tiles), views, reduce)
         return pool_tiles(of_tiles, tiles, join)
-    with computing(x.device): of_views = torch.stack([network(in_view(x, view)).float().sigmoid() for view in views])
+    with computing(x.device, network=network): of_views = torch.stack([network(in_view(x, view)).float().sigmoid() for view in views])
     return of_views.mean(0) if reduce == 'mean' else of_views.amax(0)
 
 # %% ../nbs/07_image_level.ipynb #31b4fa4c

@@ -72,7 +72,7 @@ class Classifier:
             return torch.cat(parts).numpy()
     def _predict(self, torch, x, look, *how):
         from hpa_cellcls.models import computing
-        try: return look(self.network, self.prepare(x.to(self.device)), *how, computing(self.device))
+        try: return look(self.network, self.prepare(x.to(self.device)), *how, computing(self.device, network=self.network))
         except torch.OutOfMemoryError:
             if len(x) < 2: raise UserError(f'{self.device}: has not enough memory for a single crop; use --device cpu.') from None
         return torch.cat([self._predict(torch, half, look, *how) for half in x.chunk(2)])

@@ -317,7 +317,7 @@ def embed_cells(network: Network, # in eval mode, on its device
     batches = [partial(store.batch, range(i, min(i + bs, n))) for i in range(0, n, bs)]
     embeddings, logits = [], []
     for x in prefetch(batches):
-        with computing(device): embedding = network.embed(prepare(torch.from_numpy(x).to(device))).float()
+        with computing(device, network=network): embedding = network.embed(prepare(torch.from_numpy(x).to(device))).float()
         embeddings.append(embedding.cpu())
         logits.append(network.head[-1](embedding).cpu())
     return torch.cat(embeddings).numpy(), torch.cat(logits).numpy()

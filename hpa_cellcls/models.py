@@ -663,11 +663,19 @@ def compute_device(name: str='auto', # auto (the fastest there is), cpu, cuda, c
 
 # %% ../nbs/03a_models.ipynb #3acabc4f
 def precision(device: torch.device, # to compute on
+              network: nn.Module=None, # to be computed, if it is known
              ) -> torch.dtype: # bfloat16, float16 or float32
-    "The data type in which `device` computes fast."
+    "The data type in which `device` computes a network fast."
     device = torch.device(device)
     if device.type == 'cuda': return _gpu_precision(torch.cuda.get_device_capability(device)[0])
-    return torch.bfloat16 if device.type == 'cpu' and _has_bfloat16() else torch.float32
+    short = device.type == 'cpu' and _has_bfloat16() and not _is_mobile(network)
+    return torch.bfloat16 if short else torch.float32
+
+def _is_mobile(network):
+    "True for a network with batch normalisation whose convolutions look at one channel each, such as an EfficientNet."
+    layers = [*network.modules()] if network is not None else []
+    each = (m.groups == m.in_channels > 1 for m in layers if isinstance(m, nn.Conv2d))
+    return any(each) and any(isinstance(m, nn.BatchNorm2d) for m in layers)
 
 def _gpu_precision(major):
     "The fast data type of a GPU with this compute capability."
@@ -691,10 +699,11 @@ def to_device(network: nn.Module, # any
 # %% ../nbs/03a_models.ipynb #f26bbe4e
 def computing(device: torch.device, # to compute on
               dtype: torch.dtype=None, # as `precision` gives it, which is the default
+              network: nn.Module=None, # to be called, if it is known
              ): # context in which to call a network
     "The autocast context of a device."
     device = torch.device(device)
-    dtype = dtype or precision(device)
+    dtype = dtype or precision(device, network)
     return torch.autocast(device.type, dtype if dtype != torch.float32 else None, enabled=dtype != torch.float32)
 
 # %% ../nbs/03a_models.ipynb #23d2d96b

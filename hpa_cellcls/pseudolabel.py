@@ -87,7 +87,7 @@ def model_probabilities(folder: str|Path, # of a model
     network, about = load_model(folder, tuple(store.params['only']))
     device = compute_device(device)
     prepare = Prepare(about['mean'], about['std'], about.get('size'))
-    return cell_probabilities(to_device(network, device), store, prepare, views, autocast=computing(device))
+    return cell_probabilities(to_device(network, device), store, prepare, views, autocast=computing(device, network=network))
 
 # %% ../nbs/04_pseudolabel.ipynb #459efbd3
 def _check_models(ws, store, names, rule):

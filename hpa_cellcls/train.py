@@ -15,8 +15,9 @@ from fastcore.basics import patch
 from .batches import cell_targets, read_targets
 from .fit import (
     ClassifierSettings, Examples, PredictionTracker, Running, Task, bias_from_prior, build_classifier, check_folds, initial_network,
-    split_train_valid, train_task)
+    is_weight_file, split_train_valid, train_task)
 from .label_noise import LabelRefinement, Prior
+from .models import find_model, read_model_card
 from .options import Amount, Name, Share, ShareBelowOne, command, with_options
 from .stage import Outcome, UserError, content
 from .store import CellStore
@@ -107,6 +108,18 @@ def about(self: CellTask,
          ) -> dict: # saved in model.json
     "The class prior of the training cells."
     return dict(class_prior=np.average(examples.targets[examples.training], axis=0).round(5).tolist())
+
+@patch
+def warnings(self: CellTask,
+             examples: Examples, # training examples
+            ) -> list: # sentences; empty ones are left out
+    "Those of every training, and one for initial weights of a model whose cells were cut in another way."
+    init = self.settings.init
+    ours, theirs = examples.store.params, {}
+    if init not in ('', 'imagenet') and not is_weight_file(init): theirs = read_model_card(find_model(self.ws, init))['about']['store']
+    other = [f'--{k} {theirs[k]}' for k in ('keep', 'frame', 'gap') if k in theirs and theirs[k] != ours.get(k)]
+    differ = f'WARNING: --init {init} has learned from cells that look otherwise; cut these with {" ".join(other)}.' if other else ''
+    return [*super(CellTask, self).warnings(examples), differ]
 
 # %% ../nbs/03_train_single.ipynb #6fd8b183
 @command

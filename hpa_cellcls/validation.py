@@ -362,7 +362,8 @@ def _probabilities(network, store, about, views, reduce):
     prepare = Prepare(about['mean'], about['std'], size=about.get('size'))
     device = next(network.parameters()).device
     parts = [np.arange(i, min(i + 2048, len(store))) for i in range(0, len(store), 2048)]
-    def predicted(rows): return cell_probabilities(network, store.select(rows), prepare, views, reduce, autocast=computing(device))
+    context = computing(device, network=network)
+    def predicted(rows): return cell_probabilities(network, store.select(rows), prepare, views, reduce, autocast=context)
     return np.concatenate(list(with_progress(map(predicted, parts), len(parts), 'evaluate', True)))
 
 # %% ../nbs/03d_validation.ipynb #b41ad4df
