@@ -155,7 +155,7 @@ class FieldSettings(ClassifierSettings):
     recipe: Literal['turns', 's3']='turns' # augmentation: turns (as for cells), s3 (of the 46th place)
     brightness: ShareBelowOne=.2 # augmentation: brightness jitter
     normalise: Literal['own', 's3']='own' # input normalisation: own (statistics of the fields), s3 (of the 46th place)
-    wd: Amount=None # weight decay (.05; .02 from initial weights)
+    wd: Amount=None # weight decay (.05; .02 with --init)
     select: Literal['mAP', 'F1', 'loss', 'last']='mAP' # checkpoint selection: highest mAP or macro F1, lowest loss, or the last
     rates = ClassifierSettings.rates | dict(wd=.05) # defaults for random weights
 
