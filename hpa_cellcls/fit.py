@@ -56,14 +56,14 @@ class Settings:
     arch: Arch='small' # network: small, subcell, or the name of a timm network such as efficientnet_b0
     init: Init='' # initial weights: random (empty), imagenet, a file (.safetensors, .pth), a model of the workspace or its folder
     epochs: Count=16 # number of epochs
-    lr: Positive=None # maximum learning rate (.005; .001 from initial weights)
+    lr: Positive=None # maximum learning rate (.005; .001 with --init)
     schedule: Literal['one-cycle', 'head-first', 'frozen', 'multistep']='one-cycle' # learning-rate schedule; frozen never trains the body
     batch: Count=64 # batch size
     fold: Folds='0' # validation folds, separated by commas; empty to train on all
     scale: ShareBelowOne=.2 # augmentation: random scale, up to this fraction larger or smaller
     angle: Annotated[float, Range(0, 180)]=180 # augmentation: random rotation, up to this angle in degrees
     brightness: Amount=.3 # augmentation: brightness jitter, standard deviation for each channel
-    wd: Amount=None # weight decay (.1; .02 from initial weights)
+    wd: Amount=None # weight decay (.1; .02 with --init)
     ema: ShareBelowOne=0 # decay of an exponential moving average of the weights, such as .999; 0 for none
     clip: Amount=0 # gradient clipping: maximum norm; 0 for none
     accumulate: Count=1 # gradient accumulation: batches per step

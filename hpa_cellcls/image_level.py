@@ -161,7 +161,7 @@ class FieldSettings(ClassifierSettings):
     brightness: ShareBelowOne=.2 # augmentation: brightness jitter
     crop: Fraction=1. # augmentation: random crops, whose sides are this fraction of the field's; validation sees whole fields
     normalise: Literal['own', 's3']='own' # input normalisation: own (statistics of the fields), s3 (of the 46th place)
-    wd: Amount=None # weight decay (.05; .02 from initial weights)
+    wd: Amount=None # weight decay (.05; .02 with --init)
     select: Literal['mAP', 'F1', 'loss', 'last']='mAP' # checkpoint selection: highest mAP or macro F1, lowest loss, or the last
     rates = ClassifierSettings.rates | dict(wd=.05) # defaults for random weights
 

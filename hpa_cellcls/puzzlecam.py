@@ -220,13 +220,13 @@ class CamSettings(Settings):
     pieces: Annotated[int, Range(1, 16)]=2 # Puzzle-CAM: tiles along each side; 1 is an ordinary CAM
     alpha: Amount=4 # Puzzle-CAM: weight of the reconstruction loss, reached at half of the training
     gamma: Amount=1 # gamma of the focal loss
-    lr: Positive=None # maximum learning rate (.003; .001 from initial weights, but not with poly)
+    lr: Positive=None # maximum learning rate (.003; .001 with --init, but not with poly)
     schedule: Literal['one-cycle', 'head-first', 'multistep', 'adam', 'poly']='one-cycle' # learning-rate schedule; S4's are adam and poly
     batch: Count=8 # batch size
     scale: ShareBelowOne=0 # augmentation: random scale, up to this fraction larger or smaller
     angle: Annotated[float, Range(0, 180)]=0 # augmentation: random rotation, up to this angle in degrees, besides quarter turns
     brightness: ShareBelowOne=.1 # augmentation: brightness jitter
-    wd: Amount=None # weight decay (.05; .02 from initial weights; 0 with adam, 1e-4 with poly)
+    wd: Amount=None # weight decay (.05; .02 with --init; 0 with adam, 1e-4 with poly)
     rates = dict(lr=.003, wd=.05) # defaults for random weights
     def __post_init__(self):
         if self.lr is None and self.schedule == 'poly': self.lr = self.rates['lr']

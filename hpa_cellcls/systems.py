@@ -25,7 +25,7 @@ from .label_noise import refine
 from .losses import LossName, named_loss
 from .models import is_arch
 from .options import (
-    Amount, Annotated, Count, Folds, Literal, Name, Place, Range, Several, Share, ShareBelowOne, Sides, Thresholds, command, defaults_of)
+    Amount, Annotated, Count, Folds, Literal, Name, Place, Positive, Range, Several, Share, ShareBelowOne, Sides, Thresholds, command, defaults_of)
 from .puzzlecam import load_cam
 from .segmentation import with_masks
 from .stage import Outcome, Record, UserError, existing, fingerprint
@@ -269,7 +269,7 @@ def run_s4(ws: str, # workspace with fields.csv
            archs: _archs='small', # networks (S4: efficientnet_b4,resnest101e)
            size: Annotated[int, Range(32, 4096)]=256, # longer side of a field in pixels (S4: 640)
            epochs: Count=40, # number of epochs
-           lr: Annotated[float, Range(above=0)]=.005, # maximum learning rate
+           lr: Positive=None, # maximum learning rate (.005; .001 with --init)
            scales: Annotated[str, Several(float, Range(.1, 8), once=True, some=True)]='1', # read-out: sizes of the views (S4: 1,1.3,1.6)
            pool: Literal['mean', 'sum']='mean', # read-out: value of a cell: mean or sum (S4: sum)
            mapping: Literal['both', 'sigmoid', 'booster', 'pooled']='both', # both ways, sigmoid (A), booster (B), or pooled
@@ -285,6 +285,7 @@ def run_s4(ws: str, # workspace with fields.csv
     if field_models and model_kind(ws, field_models) != 'fields':
         raise UserError(f'--field-models {field_models}: must be models of whole fields, as `train-fields` makes them.')
     how = run_options(kwargs)
+    if lr is None and not kwargs.get('init'): lr = .005
     settings = dict(size=size, epochs=epochs, lr=lr, scales=scales, pool=pool) | kwargs
     models = [f'{name}-{arch.strip()}' for arch in archs.split(',')]
     at, failed = workspace_of(target or ws, how.get('n_jobs'))
