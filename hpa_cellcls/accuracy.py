@@ -52,7 +52,7 @@ class Budget:
 budgets = dict(tiny=Budget(24, 10, 256, 200, 64, 64),
                small=Budget(300, 100, 512, 48_000, 96, 192),
                large=Budget(1000, 300, 512, 84_000, 96, 256),
-               published=Budget(300, 100, 512, 48_000, 96, 512, 'tf_efficientnet_lite0', 'imagenet'))
+               published=Budget(300, 100, 512, 24_000, 96, 512, 'tf_efficientnet_lite0', 'imagenet'))
 
 def planned(budget: str, # one of `budgets`
             arch: str='', # another network than that of the budget
@@ -158,6 +158,7 @@ def _s1(split, name, rule='hard', labelled=.35):
     first, second = plan.epochs(single, share=.5), plan.epochs(both, share=.5)
     _call('S1', split, name=name, side=plan.crop_size, epochs=first, more=second, rule=rule, fold='0', **_gently(split))
     yield 'cell', name
+    yield from _with_context(split, name)
 
 @register('S1-shifted')
 def _shifted(split, name): yield from _s1(split, name, 'shifted', .9)
@@ -224,13 +225,11 @@ def store_label_statistics(ws: str|Path, # workspace
 
 # %% ../nbs/10a_accuracy.ipynb #dab457c1
 def _train(split, name, labels, n):
-    "The training that `copy` and `oracle` share with our system, on `n` cells; its predictions for them during training."
+    "The training that `copy` and `oracle` share with our system, on `n` cells."
     from hpa_cellcls.train import min_nucleus, train
     how = _growing_crops(split.plan, n) | split.start | _gently(split)
     without_failures(train(split.ws, f'{name}-first', labels=labels, min_nucleus=min_nucleus, **how, fold='0', select='last',
                            seed=split.seed, device=split.device))
-    predictions = pd.read_parquet(Path(split.ws)/'models'/f'{name}-first'/'training_predictions.parquet')
-    return predictions.merge(split.cells[['id', 'number', 'candidates']], on=['id', 'number'])
 
 def _growing_crops(plan, n):
     "Epochs on `n` cells, the last third with larger crops, as many as come nearest to the budget."
@@ -252,13 +251,27 @@ def _predict_both(split, name, model):
         yield evidence, predictions
 
 # %% ../nbs/10a_accuracy.ipynb #76a4c2c2
-@register('copy')
-def _copy(split, name):
+def _estimate_statistics(split, model, name):
+    "Copy a model with label statistics that are estimated from its predictions for its training cells."
     from hpa_cellcls.label_noise import prevalence
     from hpa_cellcls.submission import probability_columns
-    table = _train(split, name, 'copied', split.cells.has_nucleus.sum())
+    predictions = pd.read_parquet(Path(split.ws)/'models'/model/'training_predictions.parquet')
+    table = predictions.merge(split.cells[['id', 'number', 'candidates']], on=['id', 'number'])
     p, candidates = table[list(probability_columns)].to_numpy(float), label_matrix(table.candidates) > 0
-    store_label_statistics(split.ws, f'{name}-first', name, p.mean(0), prevalence(p, table.id.to_numpy(), candidates))
+    store_label_statistics(split.ws, model, name, p.mean(0), prevalence(p, table.id.to_numpy(), candidates))
+
+def _with_context(split, name):
+    "Predictions of a system of others with our field context."
+    from hpa_cellcls.inference import predict
+    _estimate_statistics(split, name, f'{name}-field')
+    without_failures(predict(split.test_ws, f'{split.ws}/models/{name}-field', name=f'{name}.field', field_context=True,
+                             device=split.device, n_jobs=1))
+    yield 'field', f'{name}.field'
+
+@register('copy')
+def _copy(split, name):
+    _train(split, name, 'copied', split.cells.has_nucleus.sum())
+    _estimate_statistics(split, f'{name}-first', name)
     yield from _predict_both(split, name, name)
 
 @register('best')

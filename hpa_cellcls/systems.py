@@ -24,8 +24,9 @@ from .inference import model_kind, predict, workspace_of
 from .label_noise import refine
 from .losses import LossName, named_loss
 from .models import is_arch
-from .options import (
-    Amount, Annotated, Count, Folds, Literal, Name, Place, Positive, Range, Several, Share, ShareBelowOne, Sides, Thresholds, command, defaults_of)
+from hpa_cellcls.options import (
+    Amount, Annotated, Count, Folds, Literal, Name, Place, Positive, Range, Several, Share, ShareBelowOne, Sides, Thresholds, command,
+    defaults_of)
 from .puzzlecam import load_cam
 from .segmentation import with_masks
 from .stage import Outcome, Record, UserError, existing, fingerprint
