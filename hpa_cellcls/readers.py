@@ -11,7 +11,7 @@ __all__ = ['stain_words', 'grammars', 'mask_name', 'stain_of', 'channel_map', 'i
            'by_grammar', 'by_pattern', 'phenix_channels', 'files_below', 'Explored', 'explore', 'fields_of',
            'pair_masks', 'find_masks']
 
-# %% ../nbs/00e_readers.ipynb #2b757fdc
+# %% ../nbs/00e_readers.ipynb #bda478ff
 import gzip, io, logging, re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np, pandas as pd, tifffile
 from .options import Annotated, Positive
 from .stage import UserError, existing, read_json
 
-# %% ../nbs/00e_readers.ipynb #0e14e717
+# %% ../nbs/00e_readers.ipynb #b87271e0
 stain_words = dict(
     red=('tubulin', 'microtubule', 'microtubules'),
     green=('protein', 'antibody', 'gfp', 'egfp', 'fitc', 'alexa 488', 'alexa fluor 488', 'alexafluor 488', 'af 488'),
@@ -39,7 +39,7 @@ def stain_of(name: str, # of a channel, as a microscope or a person wrote it
     found = [c for c, words in stain_words.items() if any(map(fits, words))]
     return found[0] if len(found) == 1 else ''
 
-# %% ../nbs/00e_readers.ipynb #f782ce05
+# %% ../nbs/00e_readers.ipynb #51a9882c
 def channel_map(text: str, # such as w1=blue,w2=green,Cy5=-
                ) -> dict: # name in lower case -> channel
     "Read a map of channels; a `ValueError` says what is wrong."
@@ -53,7 +53,7 @@ def channel_map(text: str, # such as w1=blue,w2=green,Cy5=-
     if twice: raise ValueError(f'names {twice[0]!r} twice')
     return {name: channel.strip() for name, (_, _, channel) in zip(names, pairs)}
 
-# %% ../nbs/00e_readers.ipynb #1f616599
+# %% ../nbs/00e_readers.ipynb #08e6e282
 _groups = ('id', 'well', 'site')
 
 def is_pattern(text: str, # regular expression with named groups, or empty
@@ -73,7 +73,7 @@ def is_projection(text: str, # max, mean, the number of a plane, or empty
     if text not in ('', 'max', 'mean') and not re.fullmatch('[1-9][0-9]*', text):
         raise ValueError('must be max, mean, or the number of a plane, from 1')
 
-# %% ../nbs/00e_readers.ipynb #10cd1939
+# %% ../nbs/00e_readers.ipynb #284bde95
 @dataclass(kw_only=True)
 class Finding:
     "How fields and channels are found in a folder."
@@ -86,7 +86,7 @@ class Finding:
         "Is nothing asked for that changes what is found?"
         return not (self.channels or self.pattern or self.project)
 
-# %% ../nbs/00e_readers.ipynb #cba04f6c
+# %% ../nbs/00e_readers.ipynb #035b4f99
 @dataclass
 class Scene:
     "One image of a file."
@@ -112,7 +112,7 @@ def _size(value, unit):
     except (KeyError, TypeError, ValueError): return None
     return float(f'{size:.6g}') if 1e-4 < size < 1e3 else None
 
-# %% ../nbs/00e_readers.ipynb #e9d25f17
+# %% ../nbs/00e_readers.ipynb #68f1523d
 def _local(element): return element.tag.rpartition('}')[2]
 
 def _ome_images(text):
@@ -131,7 +131,7 @@ def _imagej_image(tif, n):
     labels = [str(label) for label in about.get('Labels') or []][:n]
     return (labels if len({*labels}) == n else []), pixel
 
-# %% ../nbs/00e_readers.ipynb #6bf40496
+# %% ../nbs/00e_readers.ipynb #edfcfe8d
 class TiffImage:
     "A TIFF file, of any dialect."
     def __init__(self,
@@ -168,7 +168,7 @@ class TiffImage:
         pixels = self.tif.asarray(key=page, series=scene)
         return pixels.max(series.axes.replace(axes, '').index('S')) if 'S' in series.axes else pixels
 
-# %% ../nbs/00e_readers.ipynb #90be2218
+# %% ../nbs/00e_readers.ipynb #e93a6e98
 def _about_zarr(group):
     "The OME attributes of a group, in either version."
     return dict(group.attrs).get('ome') or dict(group.attrs)
@@ -218,7 +218,7 @@ class ZarrImage:
         at = dict(c=channel, z=plane)
         return np.asarray(array[tuple(at.get(a, 0) for a in axes[:-2])])
 
-# %% ../nbs/00e_readers.ipynb #82fba2dd
+# %% ../nbs/00e_readers.ipynb #d45c6ede
 class Nd2Image:
     "An ND2 file of Nikon; each position is a scene."
     def __init__(self,
@@ -282,7 +282,7 @@ class LifImage:
         image, at = self.images[scene], dict(C=channel, Z=plane)
         return image.asarray()[tuple(slice(None) if a in 'YX' else at.get(a, 0) for a in image.sizes)]
 
-# %% ../nbs/00e_readers.ipynb #8b3c6516
+# %% ../nbs/00e_readers.ipynb #10c62ded
 def _czi_about(text):
     "(channel names, micrometres of a pixel) in the XML of a CZI file."
     root = ElementTree.fromstring(text)
@@ -320,7 +320,7 @@ class CziImage:
                                                                    for a in self.file.axes)]
         return self.images[scene](**{a: at.get(a, 0) for a in self.images[scene].dims if a not in 'YX'}).asarray()
 
-# %% ../nbs/00e_readers.ipynb #bade3c90
+# %% ../nbs/00e_readers.ipynb #62d38d3a
 class BioImage:
     "An image object of bioio, or one that looks like it."
     def __init__(self,
@@ -345,7 +345,7 @@ class BioImage:
         self.image.set_scene(self.image.scenes[scene])
         return np.asarray(self.image.get_image_data('YX', C=channel, Z=plane, T=0))
 
-# %% ../nbs/00e_readers.ipynb #a6655cbc
+# %% ../nbs/00e_readers.ipynb #780bac46
 def project(planes, # height x width each; any iterable
             how: str, # max or mean
            ) -> np.ndarray: # height x width, of the same type
@@ -363,7 +363,7 @@ def _projected(image, scene, channel, z, n):
     if z in ('max', 'mean'): return project((image.plane(scene, channel, i) for i in range(n)), z)
     return image.plane(scene, channel, int(z or 1) - 1)
 
-# %% ../nbs/00e_readers.ipynb #3c7a284d
+# %% ../nbs/00e_readers.ipynb #67c0b0b4
 def split_place(text: str, # path of a channel, from fields.csv
                ) -> tuple: # list of files, and the place in them; empty for a file with one plane
     "Take the path of a channel apart."
@@ -377,7 +377,7 @@ def join_place(files: list, # paths
     "The path of a channel."
     return '|'.join(map(str, files)) + (f'#{place}' if place else '')
 
-# %% ../nbs/00e_readers.ipynb #89bfe682
+# %% ../nbs/00e_readers.ipynb #97d7f5b5
 _formats = {'.tif': (TiffImage, ''), '.tiff': (TiffImage, ''), '.gz': (TiffImage, ''), '.zarr': (ZarrImage, 'zarr'),
             '.nd2': (Nd2Image, 'nd2'), '.lif': (LifImage, 'liffile'), '.czi': (CziImage, 'czifile')}
 
@@ -417,7 +417,7 @@ def read_place(path: str|Path, # file
     except Exception as e: raise UserError(_cannot(path, e)) from None
     finally: image.close()
 
-# %% ../nbs/00e_readers.ipynb #b66a16ec
+# %% ../nbs/00e_readers.ipynb #e3a3ec26
 def pixel_of(path: str|Path, # image file
             ) -> float: # micrometres of a pixel; `None` if the file does not say
     "The size of a pixel, from the metadata of a TIFF."
@@ -425,7 +425,7 @@ def pixel_of(path: str|Path, # image file
     try: return scenes_of(path)[0].pixel_um
     except UserError: return None
 
-# %% ../nbs/00e_readers.ipynb #300d391f
+# %% ../nbs/00e_readers.ipynb #77383d85
 def assign(names: list, # of the channels of one field
            given: dict, # from `channel_map`
           ) -> tuple: # name -> (colour, how it was recognised), names that are left over, what is wrong or an empty text
@@ -441,7 +441,7 @@ def assign(names: list, # of the channels of one field
             return {}, [], f'two channels could be {colour}, {same[0]!r} and {same[1]!r}; choose by --channels, such as "{same[1]}=-"'
     return taken, [n for n, c in named.items() if c != '-' and n not in taken], ''
 
-# %% ../nbs/00e_readers.ipynb #89173009
+# %% ../nbs/00e_readers.ipynb #fc2845da
 def channels_of(image, # path, or an object like `bioio.BioImage`
                 scene: int=0, # number of the image in it
                 channels: str='', # names and colours, as for --channels
@@ -468,7 +468,7 @@ def _refused(scene, projection):
     if projection.isdigit() and int(projection) > scene.planes: return f'has {scene.planes} planes, so no plane {projection}; check --project'
     return ''
 
-# %% ../nbs/00e_readers.ipynb #810162b7
+# %% ../nbs/00e_readers.ipynb #1f582d27
 _guid = '[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}'
 grammars = {
     'our naming': r'(?P<id>.+)_(?P<channel>red|green|blue|yellow)',
@@ -489,7 +489,7 @@ def by_grammar(stem: str, # name of a file without its ending
         if stem[i:].lower() in {*given} or stain_of(stem[i:], True):
             return dict(id=stem[:max(0, i - 1)], channel=stem[i:], plane=None, how='a stain in the name')
 
-# %% ../nbs/00e_readers.ipynb #d72fbae9
+# %% ../nbs/00e_readers.ipynb #ed401cf5
 def by_pattern(path: str, # of a file below the folder, with slashes
                pattern: str, # with named groups
               ) -> dict: # id, channel, plane and how; `None` if it does not fit
@@ -501,7 +501,7 @@ def by_pattern(path: str, # of a file below the folder, with slashes
     key = '_'.join(parts[g] for g in _groups if parts.get(g))
     return dict(id=key, channel=found['channel'], plane=parts.get('plane'), how='--pattern') if key else None
 
-# %% ../nbs/00e_readers.ipynb #381cd9bf
+# %% ../nbs/00e_readers.ipynb #8c81a801
 _indexes = ('Index.idx.xml', 'Index.xml', 'Index.ref.xml')
 
 def phenix_channels(folder: str|Path, # folder of the images
@@ -520,7 +520,7 @@ def phenix_channels(folder: str|Path, # folder of the images
         if pixel is None and across is not None: pixel = _size(across.text, across.get('Unit', 'm'))
     return names, pixel
 
-# %% ../nbs/00e_readers.ipynb #8ddf1549
+# %% ../nbs/00e_readers.ipynb #f92c9fac
 _one_plane = re.compile(r'\.(png|jpe?g|tiff?|tiff?\.gz)$', re.I)
 _several = re.compile(r'\.(tiff?|tiff?\.gz|zarr|nd2|lif|czi)$', re.I)
 mask_name = re.compile(r'(?P<stem>.*?)(?:_cp_masks|_(?P<kind>cells?|nucle(?:i|us))(?:_masks?)?|_masks?|_labels?)\.(?:png|tiff?)', re.I)
@@ -549,7 +549,7 @@ class Explored:
         "Note something that is left over."
         self.left.setdefault(why, []).append(name)
 
-# %% ../nbs/00e_readers.ipynb #6b3ce745
+# %% ../nbs/00e_readers.ipynb #1c0f1989
 def _id_of(folders, own, root):
     "Id of a field, from the folders below the root and its own name."
     folders = [f for f in folders if f.lower() != 'images']
@@ -586,7 +586,7 @@ def _why_left(name, pattern):
     if pattern: return 'images that --pattern does not fit; without it, known names are recognised'
     return "images of an unknown naming; --pattern takes them, such as '(?P<id>.+)_(?P<channel>[^_]+)'"
 
-# %% ../nbs/00e_readers.ipynb #5efae20d
+# %% ../nbs/00e_readers.ipynb #105f34a2
 def _take_plane(out, path, below, parts, root, seen):
     "Add a file of one channel, or of a stack of it."
     own = parts['id'] if parts['how'] == '--pattern' else _id_of(list(below.parent.parts), parts['id'], root)
@@ -623,7 +623,7 @@ def _take_scenes(out, path, below, root):
         else: out.rows += [dict(id=key, name=n, file=path, place=f's{i}c{k}', plane=None, planes=scene.planes, how='names in the file',
                                 pixel_um=scene.pixel_um) for k, n in enumerate(scene.channels)]
 
-# %% ../nbs/00e_readers.ipynb #2554c603
+# %% ../nbs/00e_readers.ipynb #9989141e
 def _with_planes(rows, projection):
     "Path of one channel from its rows, one a plane; a ValueError says what is wrong."
     planes = sorted(rows, key=lambda r: int(r['plane'] or 0))
@@ -651,7 +651,7 @@ def _one_field(rows, given, projection):
         wrong = f'the {lost[0]} channel is missing; {how}'
     return paths, {n: (c, f'{how}, {names[n][0]["how"]}') for n, (c, how) in taken.items()}, left, wrong
 
-# %% ../nbs/00e_readers.ipynb #b493047b
+# %% ../nbs/00e_readers.ipynb #0f318837
 def fields_of(explored: Explored, # from `explore`
               finding: Finding=Finding(), # what was asked for
              ) -> tuple: # table (id, a path for each channel, pixel_um), id -> what is wrong, table of what each channel was taken for
@@ -676,7 +676,7 @@ def _unknown_channel(finding, unknown, rows):
     there = sorted({r['name'] for r in rows})
     return f'--channels {finding.channels}: no file has a channel {min(unknown)!r}; there are {", ".join(there[:12])}.'
 
-# %% ../nbs/00e_readers.ipynb #7de84d88
+# %% ../nbs/00e_readers.ipynb #2027b5fd
 def pair_masks(cells: np.ndarray, # label image
                nuclei: np.ndarray=None, # label image of the same shape, with any numbers
               ) -> tuple: # nuclei and cells, 16-bit, in which a nucleus has the number of its cell
@@ -694,7 +694,7 @@ def pair_masks(cells: np.ndarray, # label image
         own = np.where(owner == whole, owner, 0)
     return own.astype(np.uint16), whole.astype(np.uint16)
 
-# %% ../nbs/00e_readers.ipynb #0c5b443e
+# %% ../nbs/00e_readers.ipynb #0dc19323
 def find_masks(folder: str|Path, # with label images
                fields: pd.DataFrame, # table of fields
               ) -> tuple: # id -> dict with the file of cells and perhaps of nuclei, id -> what is wrong
