@@ -532,7 +532,8 @@ def own_masks(ws: str|Path, # workspace
              ) -> set: # ids
     "The fields whose masks were brought by the user."
     folder = Path(ws)/'own_masks'
-    return {*Record(folder, 'masks').entries()} if (folder/'masks.json').exists() else set()
+    known = Record(folder, 'masks').entries() if (folder/'masks.json').exists() else ()
+    return {k for k in known if (Path(ws)/'masks'/f'{k}.tif').exists()}
 
 # %% ../nbs/00_data.ipynb #cd51d48c
 def _some_fields(found, finding, n=20):
@@ -577,8 +578,10 @@ def __repr__(self: Found):
     lines = [f'{self.folder}: {len(self.table)} fields can be used, {len(self.wrong)} cannot.']
     lines += [f'  {c:7} {_how_taken(self.taken, c)}' for c in channels] + [f'  {note}' for note in self.notes]
     lines += [f'  left over: {_listed(names)}: {why}' for why, names in self.left.items()]
-    lines += [f'  {key}: {why}' for key, why in [*self.wrong.items()][:20]]
-    if len(self.wrong) > 20: lines.append(f'  ... and {len(self.wrong) - 20} more')
+    reasons = {}
+    for key, why in self.wrong.items(): reasons.setdefault(why, []).append(key)
+    lines += [f'  {_listed(keys)}: {why}' for why, keys in [*reasons.items()][:20]]
+    if len(reasons) > 20: lines.append(f'  ... and {len(reasons) - 20} more')
     return '\n'.join([*lines, 'Nothing was written.'])
 
 # %% ../nbs/00_data.ipynb #fc7364ec
