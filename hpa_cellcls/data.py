@@ -190,6 +190,10 @@ def find_fields(folder: str|Path, # folder with the images
 def _why_no_fields(found):
     "The error for a folder in which nothing can be used."
     key, why = next(iter(found.wrong.items()), ('', ''))
+    unknown = [names for left, names in found.left.items() if left.startswith('images')]
+    if not key and unknown:
+        return (f'{found.folder}: holds images of no known naming, such as {unknown[0][0]}; `index {found.folder} --dry-run` lists them, '
+                'and --pattern takes them.')
     if not key or 'in colours' in why: return _why_no_images(found.folder, _channel_files(found.folder, None)[1])
     return f'{found.folder}: none of its {len(found.wrong)} fields can be used ({key}: {why}); `index {found.folder} --dry-run` lists what is there.'
 

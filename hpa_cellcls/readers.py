@@ -11,7 +11,7 @@ __all__ = ['stain_words', 'grammars', 'mask_name', 'stain_of', 'channel_map', 'i
            'by_grammar', 'by_pattern', 'phenix_channels', 'files_below', 'Explored', 'explore', 'fields_of',
            'pair_masks', 'find_masks']
 
-# %% ../nbs/00e_readers.ipynb #bda478ff
+# %% ../nbs/00e_readers.ipynb #34525cbe
 import gzip, io, logging, re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np, pandas as pd, tifffile
 from .options import Annotated, Positive
 from .stage import UserError, existing, read_json
 
-# %% ../nbs/00e_readers.ipynb #b87271e0
+# %% ../nbs/00e_readers.ipynb #4a7fab7d
 stain_words = dict(
     red=('tubulin', 'microtubule', 'microtubules'),
     green=('protein', 'antibody', 'gfp', 'egfp', 'fitc', 'alexa 488', 'alexa fluor 488', 'alexafluor 488', 'af 488'),
@@ -39,7 +39,7 @@ def stain_of(name: str, # of a channel, as a microscope or a person wrote it
     found = [c for c, words in stain_words.items() if any(map(fits, words))]
     return found[0] if len(found) == 1 else ''
 
-# %% ../nbs/00e_readers.ipynb #51a9882c
+# %% ../nbs/00e_readers.ipynb #eea42ae0
 def channel_map(text: str, # such as w1=blue,w2=green,Cy5=-
                ) -> dict: # name in lower case -> channel
     "Read a map of channels; a `ValueError` says what is wrong."
@@ -53,7 +53,7 @@ def channel_map(text: str, # such as w1=blue,w2=green,Cy5=-
     if twice: raise ValueError(f'names {twice[0]!r} twice')
     return {name: channel.strip() for name, (_, _, channel) in zip(names, pairs)}
 
-# %% ../nbs/00e_readers.ipynb #08e6e282
+# %% ../nbs/00e_readers.ipynb #0d8bc4a5
 _groups = ('id', 'well', 'site')
 
 def is_pattern(text: str, # regular expression with named groups, or empty
@@ -73,7 +73,7 @@ def is_projection(text: str, # max, mean, the number of a plane, or empty
     if text not in ('', 'max', 'mean') and not re.fullmatch('[1-9][0-9]*', text):
         raise ValueError('must be max, mean, or the number of a plane, from 1')
 
-# %% ../nbs/00e_readers.ipynb #284bde95
+# %% ../nbs/00e_readers.ipynb #e15e6e95
 @dataclass(kw_only=True)
 class Finding:
     "How fields and channels are found in a folder."
@@ -86,7 +86,7 @@ class Finding:
         "Is nothing asked for that changes what is found?"
         return not (self.channels or self.pattern or self.project)
 
-# %% ../nbs/00e_readers.ipynb #035b4f99
+# %% ../nbs/00e_readers.ipynb #ef19fc0a
 @dataclass
 class Scene:
     "One image of a file."
@@ -112,7 +112,7 @@ def _size(value, unit):
     except (KeyError, TypeError, ValueError): return None
     return float(f'{size:.6g}') if 1e-4 < size < 1e3 else None
 
-# %% ../nbs/00e_readers.ipynb #68f1523d
+# %% ../nbs/00e_readers.ipynb #a0c5bba8
 def _local(element): return element.tag.rpartition('}')[2]
 
 def _ome_images(text):
@@ -131,7 +131,7 @@ def _imagej_image(tif, n):
     labels = [str(label) for label in about.get('Labels') or []][:n]
     return (labels if len({*labels}) == n else []), pixel
 
-# %% ../nbs/00e_readers.ipynb #edfcfe8d
+# %% ../nbs/00e_readers.ipynb #711900c7
 class TiffImage:
     "A TIFF file, of any dialect."
     def __init__(self,
@@ -168,7 +168,7 @@ class TiffImage:
         pixels = self.tif.asarray(key=page, series=scene)
         return pixels.max(series.axes.replace(axes, '').index('S')) if 'S' in series.axes else pixels
 
-# %% ../nbs/00e_readers.ipynb #e93a6e98
+# %% ../nbs/00e_readers.ipynb #bc02586f
 def _about_zarr(group):
     "The OME attributes of a group, in either version."
     return dict(group.attrs).get('ome') or dict(group.attrs)
@@ -204,9 +204,10 @@ class ZarrImage:
         array, axes, about = self._array(i)
         size = dict(zip(axes, array.shape))
         names = [c.get('label', '') for c in _about_zarr([*self.images.values()][i]).get('omero', {}).get('channels', [])]
-        scales = [t['scale'] for t in about['datasets'][0].get('coordinateTransformations', []) if t.get('type') == 'scale']
+        transformations = [t for level in (about['datasets'][0], about) for t in level.get('coordinateTransformations', [])]
+        scales = [t['scale'][-1] for t in transformations if t.get('type') == 'scale']
         unit = next((a.get('unit') for a in about['axes'] if isinstance(a, dict) and a['name'] == 'x'), None)
-        pixel = _size(scales[0][-1], unit) if scales else None
+        pixel = _size(np.prod(scales), unit) if scales else None
         return Scene(place, _named(names, size.get('c', 1)), array.shape[-2:], size.get('z', 1), size.get('t', 1), pixel)
     def plane(self,
               scene: int, # number of the image, from 0
@@ -218,7 +219,7 @@ class ZarrImage:
         at = dict(c=channel, z=plane)
         return np.asarray(array[tuple(at.get(a, 0) for a in axes[:-2])])
 
-# %% ../nbs/00e_readers.ipynb #d45c6ede
+# %% ../nbs/00e_readers.ipynb #34d39516
 class Nd2Image:
     "An ND2 file of Nikon; each position is a scene."
     def __init__(self,
@@ -282,7 +283,7 @@ class LifImage:
         image, at = self.images[scene], dict(C=channel, Z=plane)
         return image.asarray()[tuple(slice(None) if a in 'YX' else at.get(a, 0) for a in image.sizes)]
 
-# %% ../nbs/00e_readers.ipynb #10c62ded
+# %% ../nbs/00e_readers.ipynb #699b8043
 def _czi_about(text):
     "(channel names, micrometres of a pixel) in the XML of a CZI file."
     root = ElementTree.fromstring(text)
@@ -320,7 +321,7 @@ class CziImage:
                                                                    for a in self.file.axes)]
         return self.images[scene](**{a: at.get(a, 0) for a in self.images[scene].dims if a not in 'YX'}).asarray()
 
-# %% ../nbs/00e_readers.ipynb #62d38d3a
+# %% ../nbs/00e_readers.ipynb #b860f841
 class BioImage:
     "An image object of bioio, or one that looks like it."
     def __init__(self,
@@ -345,7 +346,7 @@ class BioImage:
         self.image.set_scene(self.image.scenes[scene])
         return np.asarray(self.image.get_image_data('YX', C=channel, Z=plane, T=0))
 
-# %% ../nbs/00e_readers.ipynb #780bac46
+# %% ../nbs/00e_readers.ipynb #528d4615
 def project(planes, # height x width each; any iterable
             how: str, # max or mean
            ) -> np.ndarray: # height x width, of the same type
@@ -363,7 +364,7 @@ def _projected(image, scene, channel, z, n):
     if z in ('max', 'mean'): return project((image.plane(scene, channel, i) for i in range(n)), z)
     return image.plane(scene, channel, int(z or 1) - 1)
 
-# %% ../nbs/00e_readers.ipynb #67c0b0b4
+# %% ../nbs/00e_readers.ipynb #af99e875
 def split_place(text: str, # path of a channel, from fields.csv
                ) -> tuple: # list of files, and the place in them; empty for a file with one plane
     "Take the path of a channel apart."
@@ -377,7 +378,7 @@ def join_place(files: list, # paths
     "The path of a channel."
     return '|'.join(map(str, files)) + (f'#{place}' if place else '')
 
-# %% ../nbs/00e_readers.ipynb #97d7f5b5
+# %% ../nbs/00e_readers.ipynb #30e3c33e
 _formats = {'.tif': (TiffImage, ''), '.tiff': (TiffImage, ''), '.gz': (TiffImage, ''), '.zarr': (ZarrImage, 'zarr'),
             '.nd2': (Nd2Image, 'nd2'), '.lif': (LifImage, 'liffile'), '.czi': (CziImage, 'czifile')}
 
@@ -417,7 +418,7 @@ def read_place(path: str|Path, # file
     except Exception as e: raise UserError(_cannot(path, e)) from None
     finally: image.close()
 
-# %% ../nbs/00e_readers.ipynb #e3a3ec26
+# %% ../nbs/00e_readers.ipynb #f35c1a62
 def pixel_of(path: str|Path, # image file
             ) -> float: # micrometres of a pixel; `None` if the file does not say
     "The size of a pixel, from the metadata of a TIFF."
@@ -425,7 +426,7 @@ def pixel_of(path: str|Path, # image file
     try: return scenes_of(path)[0].pixel_um
     except UserError: return None
 
-# %% ../nbs/00e_readers.ipynb #77383d85
+# %% ../nbs/00e_readers.ipynb #88086b16
 def assign(names: list, # of the channels of one field
            given: dict, # from `channel_map`
           ) -> tuple: # name -> (colour, how it was recognised), names that are left over, what is wrong or an empty text
@@ -441,7 +442,7 @@ def assign(names: list, # of the channels of one field
             return {}, [], f'two channels could be {colour}, {same[0]!r} and {same[1]!r}; choose by --channels, such as "{same[1]}=-"'
     return taken, [n for n, c in named.items() if c != '-' and n not in taken], ''
 
-# %% ../nbs/00e_readers.ipynb #fc2845da
+# %% ../nbs/00e_readers.ipynb #7d84c495
 def channels_of(image, # path, or an object like `bioio.BioImage`
                 scene: int=0, # number of the image in it
                 channels: str='', # names and colours, as for --channels
@@ -461,14 +462,14 @@ def channels_of(image, # path, or an object like `bioio.BioImage`
 
 def _refused(scene, projection):
     "Why an image cannot be a field; empty if it can."
-    if scene.colours: return 'is a picture in colours, of which no one can tell the stains; export each channel by itself, in grey'
+    if scene.colours: return 'is a picture in colours, of which no one can tell the stains; export each channel by itself, in grey, or name them by --order'
     if scene.times > 1: return f'is a series of {scene.times} times; export the one that is wanted'
     if len({*scene.channels}) < len(scene.channels): return f'has two channels of one name ({", ".join(scene.channels)}); rename one'
     if scene.planes > 1 and not projection: return f'is a stack of {scene.planes} planes; say --project max, mean, or the number of one'
     if projection.isdigit() and int(projection) > scene.planes: return f'has {scene.planes} planes, so no plane {projection}; check --project'
     return ''
 
-# %% ../nbs/00e_readers.ipynb #1f582d27
+# %% ../nbs/00e_readers.ipynb #87f6919e
 _guid = '[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}'
 grammars = {
     'our naming': r'(?P<id>.+)_(?P<channel>red|green|blue|yellow)',
@@ -487,9 +488,9 @@ def by_grammar(stem: str, # name of a file without its ending
         return dict(id=found['id'] + (parts.get('rest') or ''), channel=parts.get('dye') or found['channel'], plane=parts.get('plane'), how=how)
     for i in (*(m.end() for m in [*re.finditer('[_ .-]', stem)][::-1]), 0):
         if stem[i:].lower() in {*given} or stain_of(stem[i:], True):
-            return dict(id=stem[:max(0, i - 1)], channel=stem[i:], plane=None, how='a stain in the name')
+            return dict(id=stem[:max(0, i - 1)], channel=stem[i:], plane=None, how='name of the file')
 
-# %% ../nbs/00e_readers.ipynb #ed401cf5
+# %% ../nbs/00e_readers.ipynb #6f38ac90
 def by_pattern(path: str, # of a file below the folder, with slashes
                pattern: str, # with named groups
               ) -> dict: # id, channel, plane and how; `None` if it does not fit
@@ -501,7 +502,7 @@ def by_pattern(path: str, # of a file below the folder, with slashes
     key = '_'.join(parts[g] for g in _groups if parts.get(g))
     return dict(id=key, channel=found['channel'], plane=parts.get('plane'), how='--pattern') if key else None
 
-# %% ../nbs/00e_readers.ipynb #8c81a801
+# %% ../nbs/00e_readers.ipynb #c524e12f
 _indexes = ('Index.idx.xml', 'Index.xml', 'Index.ref.xml')
 
 def phenix_channels(folder: str|Path, # folder of the images
@@ -520,7 +521,7 @@ def phenix_channels(folder: str|Path, # folder of the images
         if pixel is None and across is not None: pixel = _size(across.text, across.get('Unit', 'm'))
     return names, pixel
 
-# %% ../nbs/00e_readers.ipynb #f92c9fac
+# %% ../nbs/00e_readers.ipynb #ea324c7d
 _one_plane = re.compile(r'\.(png|jpe?g|tiff?|tiff?\.gz)$', re.I)
 _several = re.compile(r'\.(tiff?|tiff?\.gz|zarr|nd2|lif|czi)$', re.I)
 mask_name = re.compile(r'(?P<stem>.*?)(?:_cp_masks|_(?P<kind>cells?|nucle(?:i|us))(?:_masks?)?|_masks?|_labels?)\.(?:png|tiff?)', re.I)
@@ -549,7 +550,7 @@ class Explored:
         "Note something that is left over."
         self.left.setdefault(why, []).append(name)
 
-# %% ../nbs/00e_readers.ipynb #1c0f1989
+# %% ../nbs/00e_readers.ipynb #762dfd28
 def _id_of(folders, own, root):
     "Id of a field, from the folders below the root and its own name."
     folders = [f for f in folders if f.lower() != 'images']
@@ -583,10 +584,11 @@ def _why_left(name, pattern):
     "What a file is that was not taken, and what would take it."
     if mask_name.fullmatch(name) or name.endswith('_seg.npy'): return 'masks; --masks FOLDER takes a label image of each field'
     if not _one_plane.search(name): return 'no images'
+    if re.search('_thumb', name, re.I): return 'thumbnails'
     if pattern: return 'images that --pattern does not fit; without it, known names are recognised'
     return "images of an unknown naming; --pattern takes them, such as '(?P<id>.+)_(?P<channel>[^_]+)'"
 
-# %% ../nbs/00e_readers.ipynb #105f34a2
+# %% ../nbs/00e_readers.ipynb #5c27b4f6
 def _take_plane(out, path, below, parts, root, seen):
     "Add a file of one channel, or of a stack of it."
     own = parts['id'] if parts['how'] == '--pattern' else _id_of(list(below.parent.parts), parts['id'], root)
@@ -595,13 +597,13 @@ def _take_plane(out, path, below, parts, root, seen):
         if path.parent not in seen: seen[path.parent] = phenix_channels(path.parent)
         names, row['pixel_um'] = seen[path.parent]
         row['name'] = names.get(int(parts['channel'][2:])) or parts['channel']
-    elif _several.search(path.name) and parts['how'] in ('our naming', 'a stain in the name', '--pattern'):
+    elif _several.search(path.name) and parts['how'] in ('our naming', 'name of the file', '--pattern'):
         try: scene = scenes_of(path)[0]
         except UserError as e:
             out.wrong[own] = str(e).rstrip('.')
             return
         row['pixel_um'] = scene.pixel_um
-        if len(scene.channels) > 1 and parts['how'] == 'a stain in the name': return _take_scenes(out, path, below, root)
+        if len(scene.channels) > 1 and parts['how'] == 'name of the file': return _take_scenes(out, path, below, root)
         if scene.planes > 1: row |= dict(place='s0c0', planes=scene.planes)
     out.rows.append(row)
 
@@ -620,10 +622,10 @@ def _take_scenes(out, path, below, root):
         key = f'{own}_{re.sub("[^A-Za-z0-9.-]+", "_", scene.name)}' if scene.name else own
         why = _refused(scene, 'max')
         if why: out.wrong[key] = f'{path}: {why}'
-        else: out.rows += [dict(id=key, name=n, file=path, place=f's{i}c{k}', plane=None, planes=scene.planes, how='names in the file',
+        else: out.rows += [dict(id=key, name=n, file=path, place=f's{i}c{k}', plane=None, planes=scene.planes, how='metadata of the file',
                                 pixel_um=scene.pixel_um) for k, n in enumerate(scene.channels)]
 
-# %% ../nbs/00e_readers.ipynb #9989141e
+# %% ../nbs/00e_readers.ipynb #6cf45bca
 def _with_planes(rows, projection):
     "Path of one channel from its rows, one a plane; a ValueError says what is wrong."
     planes = sorted(rows, key=lambda r: int(r['plane'] or 0))
@@ -647,11 +649,11 @@ def _one_field(rows, given, projection):
     except ValueError as e: wrong = str(e)
     lost = [c for c in ('red', 'green', 'blue') if c not in paths]
     if lost and not wrong:
-        how = f'name one of {", ".join(map(repr, left))} by --channels, such as "{left[0]}={lost[0]}"' if left else 'add its file'
+        how = f'name {"one of "*(len(left) > 1)}{", ".join(map(repr, left))} by --channels, such as "{left[0]}={lost[0]}"' if left else 'add its file'
         wrong = f'the {lost[0]} channel is missing; {how}'
     return paths, {n: (c, f'{how}, {names[n][0]["how"]}') for n, (c, how) in taken.items()}, left, wrong
 
-# %% ../nbs/00e_readers.ipynb #0f318837
+# %% ../nbs/00e_readers.ipynb #908ec415
 def fields_of(explored: Explored, # from `explore`
               finding: Finding=Finding(), # what was asked for
              ) -> tuple: # table (id, a path for each channel, pixel_um), id -> what is wrong, table of what each channel was taken for
@@ -676,7 +678,7 @@ def _unknown_channel(finding, unknown, rows):
     there = sorted({r['name'] for r in rows})
     return f'--channels {finding.channels}: no file has a channel {min(unknown)!r}; there are {", ".join(there[:12])}.'
 
-# %% ../nbs/00e_readers.ipynb #2027b5fd
+# %% ../nbs/00e_readers.ipynb #c3952f51
 def pair_masks(cells: np.ndarray, # label image
                nuclei: np.ndarray=None, # label image of the same shape, with any numbers
               ) -> tuple: # nuclei and cells, 16-bit, in which a nucleus has the number of its cell
@@ -694,7 +696,7 @@ def pair_masks(cells: np.ndarray, # label image
         own = np.where(owner == whole, owner, 0)
     return own.astype(np.uint16), whole.astype(np.uint16)
 
-# %% ../nbs/00e_readers.ipynb #0dc19323
+# %% ../nbs/00e_readers.ipynb #dd3491f9
 def find_masks(folder: str|Path, # with label images
                fields: pd.DataFrame, # table of fields
               ) -> tuple: # id -> dict with the file of cells and perhaps of nuclei, id -> what is wrong
