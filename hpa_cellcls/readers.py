@@ -11,7 +11,7 @@ __all__ = ['stain_words', 'grammars', 'mask_name', 'stain_of', 'channel_map', 'i
            'by_grammar', 'by_pattern', 'phenix_channels', 'files_below', 'Explored', 'explore', 'fields_of',
            'pair_masks', 'find_masks']
 
-# %% ../nbs/00e_readers.ipynb #34525cbe
+# %% ../nbs/00e_readers.ipynb #9b8e4d66
 import gzip, io, logging, re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np, pandas as pd, tifffile
 from .options import Annotated, Positive
 from .stage import UserError, existing, read_json
 
-# %% ../nbs/00e_readers.ipynb #4a7fab7d
+# %% ../nbs/00e_readers.ipynb #fca3141a
 stain_words = dict(
     red=('tubulin', 'microtubule', 'microtubules'),
     green=('protein', 'antibody', 'gfp', 'egfp', 'fitc', 'alexa 488', 'alexa fluor 488', 'alexafluor 488', 'af 488'),
@@ -39,7 +39,7 @@ def stain_of(name: str, # of a channel, as a microscope or a person wrote it
     found = [c for c, words in stain_words.items() if any(map(fits, words))]
     return found[0] if len(found) == 1 else ''
 
-# %% ../nbs/00e_readers.ipynb #eea42ae0
+# %% ../nbs/00e_readers.ipynb #48e6322b
 def channel_map(text: str, # such as w1=blue,w2=green,Cy5=-
                ) -> dict: # name in lower case -> channel
     "Read a map of channels; a `ValueError` says what is wrong."
@@ -53,7 +53,7 @@ def channel_map(text: str, # such as w1=blue,w2=green,Cy5=-
     if twice: raise ValueError(f'names {twice[0]!r} twice')
     return {name: channel.strip() for name, (_, _, channel) in zip(names, pairs)}
 
-# %% ../nbs/00e_readers.ipynb #0d8bc4a5
+# %% ../nbs/00e_readers.ipynb #9118c038
 _groups = ('id', 'well', 'site')
 
 def is_pattern(text: str, # regular expression with named groups, or empty
@@ -73,7 +73,7 @@ def is_projection(text: str, # max, mean, the number of a plane, or empty
     if text not in ('', 'max', 'mean') and not re.fullmatch('[1-9][0-9]*', text):
         raise ValueError('must be max, mean, or the number of a plane, from 1')
 
-# %% ../nbs/00e_readers.ipynb #e15e6e95
+# %% ../nbs/00e_readers.ipynb #363fb796
 @dataclass(kw_only=True)
 class Finding:
     "How fields and channels are found in a folder."
@@ -86,7 +86,7 @@ class Finding:
         "Is nothing asked for that changes what is found?"
         return not (self.channels or self.pattern or self.project)
 
-# %% ../nbs/00e_readers.ipynb #ef19fc0a
+# %% ../nbs/00e_readers.ipynb #326d8ad7
 @dataclass
 class Scene:
     "One image of a file."
@@ -112,7 +112,7 @@ def _size(value, unit):
     except (KeyError, TypeError, ValueError): return None
     return float(f'{size:.6g}') if 1e-4 < size < 1e3 else None
 
-# %% ../nbs/00e_readers.ipynb #a0c5bba8
+# %% ../nbs/00e_readers.ipynb #5efa5464
 def _local(element): return element.tag.rpartition('}')[2]
 
 def _ome_images(text):
@@ -131,7 +131,7 @@ def _imagej_image(tif, n):
     labels = [str(label) for label in about.get('Labels') or []][:n]
     return (labels if len({*labels}) == n else []), pixel
 
-# %% ../nbs/00e_readers.ipynb #711900c7
+# %% ../nbs/00e_readers.ipynb #7fff6eaf
 class TiffImage:
     "A TIFF file, of any dialect."
     def __init__(self,
@@ -168,7 +168,7 @@ class TiffImage:
         pixels = self.tif.asarray(key=page, series=scene)
         return pixels.max(series.axes.replace(axes, '').index('S')) if 'S' in series.axes else pixels
 
-# %% ../nbs/00e_readers.ipynb #bc02586f
+# %% ../nbs/00e_readers.ipynb #8fb1a74a
 def _about_zarr(group):
     "The OME attributes of a group, in either version."
     return dict(group.attrs).get('ome') or dict(group.attrs)
@@ -219,7 +219,7 @@ class ZarrImage:
         at = dict(c=channel, z=plane)
         return np.asarray(array[tuple(at.get(a, 0) for a in axes[:-2])])
 
-# %% ../nbs/00e_readers.ipynb #34d39516
+# %% ../nbs/00e_readers.ipynb #c6603a81
 class Nd2Image:
     "An ND2 file of Nikon; each position is a scene."
     def __init__(self,
@@ -283,7 +283,7 @@ class LifImage:
         image, at = self.images[scene], dict(C=channel, Z=plane)
         return image.asarray()[tuple(slice(None) if a in 'YX' else at.get(a, 0) for a in image.sizes)]
 
-# %% ../nbs/00e_readers.ipynb #699b8043
+# %% ../nbs/00e_readers.ipynb #1ecad433
 def _czi_about(text):
     "(channel names, micrometres of a pixel) in the XML of a CZI file."
     root = ElementTree.fromstring(text)
@@ -321,7 +321,7 @@ class CziImage:
                                                                    for a in self.file.axes)]
         return self.images[scene](**{a: at.get(a, 0) for a in self.images[scene].dims if a not in 'YX'}).asarray()
 
-# %% ../nbs/00e_readers.ipynb #b860f841
+# %% ../nbs/00e_readers.ipynb #702e2917
 class BioImage:
     "An image object of bioio, or one that looks like it."
     def __init__(self,
@@ -346,7 +346,7 @@ class BioImage:
         self.image.set_scene(self.image.scenes[scene])
         return np.asarray(self.image.get_image_data('YX', C=channel, Z=plane, T=0))
 
-# %% ../nbs/00e_readers.ipynb #528d4615
+# %% ../nbs/00e_readers.ipynb #8b8b4361
 def project(planes, # height x width each; any iterable
             how: str, # max or mean
            ) -> np.ndarray: # height x width, of the same type
@@ -364,7 +364,7 @@ def _projected(image, scene, channel, z, n):
     if z in ('max', 'mean'): return project((image.plane(scene, channel, i) for i in range(n)), z)
     return image.plane(scene, channel, int(z or 1) - 1)
 
-# %% ../nbs/00e_readers.ipynb #af99e875
+# %% ../nbs/00e_readers.ipynb #b3410cc8
 def split_place(text: str, # path of a channel, from fields.csv
                ) -> tuple: # list of files, and the place in them; empty for a file with one plane
     "Take the path of a channel apart."
@@ -378,7 +378,7 @@ def join_place(files: list, # paths
     "The path of a channel."
     return '|'.join(map(str, files)) + (f'#{place}' if place else '')
 
-# %% ../nbs/00e_readers.ipynb #30e3c33e
+# %% ../nbs/00e_readers.ipynb #e8d8dc46
 _formats = {'.tif': (TiffImage, ''), '.tiff': (TiffImage, ''), '.gz': (TiffImage, ''), '.zarr': (ZarrImage, 'zarr'),
             '.nd2': (Nd2Image, 'nd2'), '.lif': (LifImage, 'liffile'), '.czi': (CziImage, 'czifile')}
 
@@ -418,7 +418,7 @@ def read_place(path: str|Path, # file
     except Exception as e: raise UserError(_cannot(path, e)) from None
     finally: image.close()
 
-# %% ../nbs/00e_readers.ipynb #f35c1a62
+# %% ../nbs/00e_readers.ipynb #c3779808
 def pixel_of(path: str|Path, # image file
             ) -> float: # micrometres of a pixel; `None` if the file does not say
     "The size of a pixel, from the metadata of a TIFF."
@@ -426,7 +426,7 @@ def pixel_of(path: str|Path, # image file
     try: return scenes_of(path)[0].pixel_um
     except UserError: return None
 
-# %% ../nbs/00e_readers.ipynb #88086b16
+# %% ../nbs/00e_readers.ipynb #69e4e9ff
 def assign(names: list, # of the channels of one field
            given: dict, # from `channel_map`
           ) -> tuple: # name -> (colour, how it was recognised), names that are left over, what is wrong or an empty text
@@ -442,7 +442,7 @@ def assign(names: list, # of the channels of one field
             return {}, [], f'two channels could be {colour}, {same[0]!r} and {same[1]!r}; choose by --channels, such as "{same[1]}=-"'
     return taken, [n for n, c in named.items() if c != '-' and n not in taken], ''
 
-# %% ../nbs/00e_readers.ipynb #7d84c495
+# %% ../nbs/00e_readers.ipynb #5f393c84
 def channels_of(image, # path, or an object like `bioio.BioImage`
                 scene: int=0, # number of the image in it
                 channels: str='', # names and colours, as for --channels
@@ -469,7 +469,7 @@ def _refused(scene, projection):
     if projection.isdigit() and int(projection) > scene.planes: return f'has {scene.planes} planes, so no plane {projection}; check --project'
     return ''
 
-# %% ../nbs/00e_readers.ipynb #87f6919e
+# %% ../nbs/00e_readers.ipynb #342c178c
 _guid = '[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}'
 grammars = {
     'our naming': r'(?P<id>.+)_(?P<channel>red|green|blue|yellow)',
@@ -490,7 +490,7 @@ def by_grammar(stem: str, # name of a file without its ending
         if stem[i:].lower() in {*given} or stain_of(stem[i:], True):
             return dict(id=stem[:max(0, i - 1)], channel=stem[i:], plane=None, how='name of the file')
 
-# %% ../nbs/00e_readers.ipynb #6f38ac90
+# %% ../nbs/00e_readers.ipynb #8edd2373
 def by_pattern(path: str, # of a file below the folder, with slashes
                pattern: str, # with named groups
               ) -> dict: # id, channel, plane and how; `None` if it does not fit
@@ -502,7 +502,7 @@ def by_pattern(path: str, # of a file below the folder, with slashes
     key = '_'.join(parts[g] for g in _groups if parts.get(g))
     return dict(id=key, channel=found['channel'], plane=parts.get('plane'), how='--pattern') if key else None
 
-# %% ../nbs/00e_readers.ipynb #c524e12f
+# %% ../nbs/00e_readers.ipynb #714d46fd
 _indexes = ('Index.idx.xml', 'Index.xml', 'Index.ref.xml')
 
 def phenix_channels(folder: str|Path, # folder of the images
@@ -521,7 +521,7 @@ def phenix_channels(folder: str|Path, # folder of the images
         if pixel is None and across is not None: pixel = _size(across.text, across.get('Unit', 'm'))
     return names, pixel
 
-# %% ../nbs/00e_readers.ipynb #ea324c7d
+# %% ../nbs/00e_readers.ipynb #774aba6a
 _one_plane = re.compile(r'\.(png|jpe?g|tiff?|tiff?\.gz)$', re.I)
 _several = re.compile(r'\.(tiff?|tiff?\.gz|zarr|nd2|lif|czi)$', re.I)
 mask_name = re.compile(r'(?P<stem>.*?)(?:_cp_masks|_(?P<kind>cells?|nucle(?:i|us))(?:_masks?)?|_masks?|_labels?)\.(?:png|tiff?)', re.I)
@@ -550,7 +550,7 @@ class Explored:
         "Note something that is left over."
         self.left.setdefault(why, []).append(name)
 
-# %% ../nbs/00e_readers.ipynb #762dfd28
+# %% ../nbs/00e_readers.ipynb #4e3898ef
 def _id_of(folders, own, root):
     "Id of a field, from the folders below the root and its own name."
     folders = [f for f in folders if f.lower() != 'images']
@@ -588,7 +588,7 @@ def _why_left(name, pattern):
     if pattern: return 'images that --pattern does not fit; without it, known names are recognised'
     return "images of an unknown naming; --pattern takes them, such as '(?P<id>.+)_(?P<channel>[^_]+)'"
 
-# %% ../nbs/00e_readers.ipynb #5c27b4f6
+# %% ../nbs/00e_readers.ipynb #dad17a6c
 def _take_plane(out, path, below, parts, root, seen):
     "Add a file of one channel, or of a stack of it."
     own = parts['id'] if parts['how'] == '--pattern' else _id_of(list(below.parent.parts), parts['id'], root)
@@ -625,7 +625,7 @@ def _take_scenes(out, path, below, root):
         else: out.rows += [dict(id=key, name=n, file=path, place=f's{i}c{k}', plane=None, planes=scene.planes, how='metadata of the file',
                                 pixel_um=scene.pixel_um) for k, n in enumerate(scene.channels)]
 
-# %% ../nbs/00e_readers.ipynb #6cf45bca
+# %% ../nbs/00e_readers.ipynb #76c4e303
 def _with_planes(rows, projection):
     "Path of one channel from its rows, one a plane; a ValueError says what is wrong."
     planes = sorted(rows, key=lambda r: int(r['plane'] or 0))
@@ -653,7 +653,7 @@ def _one_field(rows, given, projection):
         wrong = f'the {lost[0]} channel is missing; {how}'
     return paths, {n: (c, f'{how}, {names[n][0]["how"]}') for n, (c, how) in taken.items()}, left, wrong
 
-# %% ../nbs/00e_readers.ipynb #908ec415
+# %% ../nbs/00e_readers.ipynb #751e4e7b
 def fields_of(explored: Explored, # from `explore`
               finding: Finding=Finding(), # what was asked for
              ) -> tuple: # table (id, a path for each channel, pixel_um), id -> what is wrong, table of what each channel was taken for
@@ -678,7 +678,7 @@ def _unknown_channel(finding, unknown, rows):
     there = sorted({r['name'] for r in rows})
     return f'--channels {finding.channels}: no file has a channel {min(unknown)!r}; there are {", ".join(there[:12])}.'
 
-# %% ../nbs/00e_readers.ipynb #c3952f51
+# %% ../nbs/00e_readers.ipynb #4651a803
 def pair_masks(cells: np.ndarray, # label image
                nuclei: np.ndarray=None, # label image of the same shape, with any numbers
               ) -> tuple: # nuclei and cells, 16-bit, in which a nucleus has the number of its cell
@@ -696,13 +696,15 @@ def pair_masks(cells: np.ndarray, # label image
         own = np.where(owner == whole, owner, 0)
     return own.astype(np.uint16), whole.astype(np.uint16)
 
-# %% ../nbs/00e_readers.ipynb #dd3491f9
+# %% ../nbs/00e_readers.ipynb #84b5b0d7
 def find_masks(folder: str|Path, # with label images
                fields: pd.DataFrame, # table of fields
               ) -> tuple: # id -> dict with the file of cells and perhaps of nuclei, id -> what is wrong
     "Which label images belong to which field: by its id, or by the name of one of its files."
     found, pickles = {}, []
+    images = {Path(f).resolve() for c in stain_words for text in fields[c] if text for f in split_place(text)[0]}
     for path in files_below(existing(folder, 'folder of masks')):
+        if path.resolve() in images: continue
         below = path.relative_to(folder)
         match = mask_name.fullmatch(path.name) or re.fullmatch(r'(?P<stem>.+)(?P<kind>)\.(?:png|tiff?)', path.name, re.I)
         if path.name.endswith('_seg.npy'): pickles.append(path)
