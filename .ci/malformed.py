@@ -150,7 +150,8 @@ outputs, made = {'dest', 'json'}, {('index', 'ws'), ('predict', 'ws'), ('kaggle 
 further = dict(
     stop_after=('1.2.3h', '-1h', 'nan'), loss=('focal:gamma=x', 'focal:zebra=1'), losses=('bce;zebra',), rates=('nan',), decays=('0,nan',),
     batches=('0',), seeds=('0,zebra',), classes=('99',), order=('red,green', 'red,red,green,blue'),
-    channels=('red,zebra', 'red+', 'a=zebra', 'a=red,a=blue'), pattern=('(', '(?P<id>.+)', '(?P<id>.)(?P<channel>.)(?P<zebra>.)'), project=('0', 'min', '-1', '1.5'),
+    channels=('red,zebra', 'red+', 'a=zebra', 'a=red,a=blue'), pattern=('(', '(?P<id>.+)', '(?P<id>.)(?P<channel>.)(?P<zebra>.)'),
+    project=('0', 'min', '-1', '1.5'),
     scales=('1,0', '1,nan'), views=('identity,zebra', '9'), thresholds=('nan', '-1'), weights=('1,zebra', 'nan'),
     model_weights=('1,zebra', 'nan'), weight=('nan', '2'), cam_weight=('nan', '2'), init=(' ', 'zebra.pth'), arch=('../x',),
     folders=('train,zebra',), options=('epochs',), datasets=('zebra/',), kernels=('zebra/',))

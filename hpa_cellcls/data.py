@@ -23,8 +23,8 @@ from fastcore.basics import patch
 from .labels import (class_plan, class_table, classes, co_occurrence, field_weights, label_columns, labels_per_field, make_folds,
                                 parse_labels, plot_classes, plot_co_occurrence, plot_plan, read_labels)
 from .options import Place, Annotated, Count, Range, Several, Whole, command, with_options
-from .readers import (Finding, explore, fields_of, files_below, find_masks, join_place, pair_masks, pixel_of, project, read_place,
-                                 split_place)
+from .readers import (Finding, explore, fields_of, files_below, find_masks, join_place, pair_masks, pixel_of, project,
+                                 read_place, split_place)
 from .stage import (Outcome, Record, UserError, existing, read_table, run_stage, write_bytes, write_figure, write_table)
 
 # %% ../nbs/00_data.ipynb #4eb66e5e
@@ -172,7 +172,8 @@ def look_through(folder: str|Path, # folder with the images
                 ) -> Found: # fields, what is wrong, what is left over
     "See what is in a folder."
     folder = existing(folder, 'folder')
-    if order and not finding.is_default(): raise UserError(f'--order {order}: does not go with --channels, --pattern or --project; leave it out.')
+    if order and not finding.is_default():
+        raise UserError(f'--order {order}: does not go with --channels, --pattern or --project; leave it out.')
     if order or finding.is_default() and any(one_channel.fullmatch(p.name) for p in folder.iterdir()): return _by_our_names(folder, order)
     explored = explore(folder, finding)
     table, wrong, taken = fields_of(explored, finding)
@@ -195,7 +196,8 @@ def _why_no_fields(found):
         return (f'{found.folder}: holds images of no known naming, such as {unknown[0][0]}; `index {found.folder} --dry-run` lists them, '
                 'and --pattern takes them.')
     if not key or 'in colours' in why: return _why_no_images(found.folder, _channel_files(found.folder, None)[1])
-    return f'{found.folder}: none of its {len(found.wrong)} fields can be used ({key}: {why}); `index {found.folder} --dry-run` lists what is there.'
+    return f'{found.folder}: none of its {len(found.wrong)} fields can be used ({key}: {why}); '\
+           f'`index {found.folder} --dry-run` lists what is there.'
 
 # %% ../nbs/00_data.ipynb #5b6dcbb8
 def read_channel(path: str, # image file, or with a place in it: `file.tif#2`, `file.lif#s0c2`, `a.tif|b.tif#zmax`
@@ -209,7 +211,7 @@ def read_channel(path: str, # image file, or with a place in it: `file.tif#2`, `
     if place: return _pick(pixels, int(place), file)
     if pixels.ndim == 3 and pixels.shape[2] in (3, 4): pixels = pixels[..., :3].max(2)
     if pixels.ndim != 2: raise UserError(f'{file}: has the shape {pixels.shape}, but one channel was expected; '
-                                         'if it holds several, name it <id>.tif and give their --order; if it is a stack, say --project max.')
+                                         'if it holds several, name it <id>.tif and give their --order; if it is a stack, --project max.')
     return pixels
 
 def _pick(pixels, page, file):
@@ -526,8 +528,8 @@ def _take_mask(masks):
     if len(images) == 1 and images[0].ndim == 3 and len(images[0]) == 2: images = [images[0][1], images[0][0]]
     shape = masks['height'], masks['width']
     for file, image in zip(files, images):
-        if image.ndim != 2: raise UserError(f'{file}: has the shape {image.shape}, but a label image has height and width; save it as 16 bits.')
-        if image.shape != shape: raise UserError(f'{file}: has the shape {image.shape}, the field {shape}; give the masks of this very field.')
+        if image.ndim != 2: raise UserError(f'{file}: has the shape {image.shape}, so it is no label image; save it as one, in 16 bits.')
+        if image.shape != shape: raise UserError(f'{file}: has the shape {image.shape}, the field {shape}; give the masks of this field.')
     nuclei, cells = pair_masks(*images)
     if not cells.any(): raise UserError(f'{files[0]}: holds no cells; leave it out, or draw some.')
     return dict(cells=int(cells.max()), files=[write_masks(masks['dest'], nuclei, cells)])
@@ -548,7 +550,7 @@ def _some_fields(found, finding, n=20):
         except UserError as e: found.wrong[f['id']] = str(e).rstrip('.')
         else: shapes[f'{pixels.shape[1]} x {pixels.shape[0]} pixels of {8*pixels.itemsize} bits'] += 1
         if not len(found.table.pixel_um.dropna()): sizes.update(_pixel_of(f['green']).values())
-    pixel = ', '.join(f'{s:g}' for s in sizes) + ' micrometres, from the files' if sizes else 'unknown; --pixel-size gives it, in micrometres'
+    pixel = ', '.join(f'{s:g}' for s in sizes) + ' micrometres, from the files' if sizes else 'unknown; --pixel-size gives its micrometres'
     if finding.pixel_size: pixel = f'{finding.pixel_size:g} micrometres, by --pixel-size'
     return [f'size    {", ".join(shapes) or "unknown"}' + f' (of the first {n} fields)'*(len(found.table) > n), f'pixel   {pixel}']
 

@@ -1,4 +1,4 @@
-"""After this page you can bring the files of a microscope as they are: `index FOLDER --dry-run` says what was found in them, and how each channel was recognised.
+"""After this page you can bring the files of a microscope as they are, and know how each channel was recognised.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/readers.html.md"""
 
@@ -11,7 +11,7 @@ __all__ = ['stain_words', 'grammars', 'mask_name', 'stain_of', 'channel_map', 'i
            'by_grammar', 'by_pattern', 'phenix_channels', 'files_below', 'Explored', 'explore', 'fields_of',
            'pair_masks', 'find_masks']
 
-# %% ../nbs/00e_readers.ipynb #9b8e4d66
+# %% ../nbs/00e_readers.ipynb #806e7bab
 import gzip, io, logging, re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np, pandas as pd, tifffile
 from .options import Annotated, Positive
 from .stage import UserError, existing, read_json
 
-# %% ../nbs/00e_readers.ipynb #fca3141a
+# %% ../nbs/00e_readers.ipynb #eff53caa
 stain_words = dict(
     red=('tubulin', 'microtubule', 'microtubules'),
     green=('protein', 'antibody', 'gfp', 'egfp', 'fitc', 'alexa 488', 'alexa fluor 488', 'alexafluor 488', 'af 488'),
@@ -39,7 +39,7 @@ def stain_of(name: str, # of a channel, as a microscope or a person wrote it
     found = [c for c, words in stain_words.items() if any(map(fits, words))]
     return found[0] if len(found) == 1 else ''
 
-# %% ../nbs/00e_readers.ipynb #48e6322b
+# %% ../nbs/00e_readers.ipynb #5167f83e
 def channel_map(text: str, # such as w1=blue,w2=green,Cy5=-
                ) -> dict: # name in lower case -> channel
     "Read a map of channels; a `ValueError` says what is wrong."
@@ -53,7 +53,7 @@ def channel_map(text: str, # such as w1=blue,w2=green,Cy5=-
     if twice: raise ValueError(f'names {twice[0]!r} twice')
     return {name: channel.strip() for name, (_, _, channel) in zip(names, pairs)}
 
-# %% ../nbs/00e_readers.ipynb #9118c038
+# %% ../nbs/00e_readers.ipynb #31f35a33
 _groups = ('id', 'well', 'site')
 
 def is_pattern(text: str, # regular expression with named groups, or empty
@@ -73,12 +73,12 @@ def is_projection(text: str, # max, mean, the number of a plane, or empty
     if text not in ('', 'max', 'mean') and not re.fullmatch('[1-9][0-9]*', text):
         raise ValueError('must be max, mean, or the number of a plane, from 1')
 
-# %% ../nbs/00e_readers.ipynb #363fb796
+# %% ../nbs/00e_readers.ipynb #a2254c69
 @dataclass(kw_only=True)
 class Finding:
     "How fields and channels are found in a folder."
-    channels: Annotated[str, channel_map]='' # names in the files and their colours, such as w1=blue,w2=green, - for none (known stains if empty)
-    pattern: Annotated[str, is_pattern]='' # names of files: regular expression with groups id, channel, perhaps well, site, plane (known if empty)
+    channels: Annotated[str, channel_map]='' # names in the files and their colours, such as w1=blue,Cy5=- (by their stains if empty)
+    pattern: Annotated[str, is_pattern]='' # names of files, by groups id, channel, well, site, plane (known ones if empty)
     project: Annotated[str, is_projection]='' # stacks: max, mean, or the number of a plane; refused if empty
     pixel_size: Positive=None # micrometres of a pixel (default: what the files say)
 
@@ -86,7 +86,7 @@ class Finding:
         "Is nothing asked for that changes what is found?"
         return not (self.channels or self.pattern or self.project)
 
-# %% ../nbs/00e_readers.ipynb #326d8ad7
+# %% ../nbs/00e_readers.ipynb #fd50a49d
 @dataclass
 class Scene:
     "One image of a file."
@@ -112,7 +112,7 @@ def _size(value, unit):
     except (KeyError, TypeError, ValueError): return None
     return float(f'{size:.6g}') if 1e-4 < size < 1e3 else None
 
-# %% ../nbs/00e_readers.ipynb #5efa5464
+# %% ../nbs/00e_readers.ipynb #352fc1fd
 def _local(element): return element.tag.rpartition('}')[2]
 
 def _ome_images(text):
@@ -131,7 +131,7 @@ def _imagej_image(tif, n):
     labels = [str(label) for label in about.get('Labels') or []][:n]
     return (labels if len({*labels}) == n else []), pixel
 
-# %% ../nbs/00e_readers.ipynb #7fff6eaf
+# %% ../nbs/00e_readers.ipynb #03541694
 class TiffImage:
     "A TIFF file, of any dialect."
     def __init__(self,
@@ -168,7 +168,7 @@ class TiffImage:
         pixels = self.tif.asarray(key=page, series=scene)
         return pixels.max(series.axes.replace(axes, '').index('S')) if 'S' in series.axes else pixels
 
-# %% ../nbs/00e_readers.ipynb #8fb1a74a
+# %% ../nbs/00e_readers.ipynb #973346ce
 def _about_zarr(group):
     "The OME attributes of a group, in either version."
     return dict(group.attrs).get('ome') or dict(group.attrs)
@@ -219,7 +219,7 @@ class ZarrImage:
         at = dict(c=channel, z=plane)
         return np.asarray(array[tuple(at.get(a, 0) for a in axes[:-2])])
 
-# %% ../nbs/00e_readers.ipynb #c6603a81
+# %% ../nbs/00e_readers.ipynb #2e422513
 class Nd2Image:
     "An ND2 file of Nikon; each position is a scene."
     def __init__(self,
@@ -283,7 +283,7 @@ class LifImage:
         image, at = self.images[scene], dict(C=channel, Z=plane)
         return image.asarray()[tuple(slice(None) if a in 'YX' else at.get(a, 0) for a in image.sizes)]
 
-# %% ../nbs/00e_readers.ipynb #1ecad433
+# %% ../nbs/00e_readers.ipynb #4b947f88
 def _czi_about(text):
     "(channel names, micrometres of a pixel) in the XML of a CZI file."
     root = ElementTree.fromstring(text)
@@ -321,7 +321,7 @@ class CziImage:
                                                                    for a in self.file.axes)]
         return self.images[scene](**{a: at.get(a, 0) for a in self.images[scene].dims if a not in 'YX'}).asarray()
 
-# %% ../nbs/00e_readers.ipynb #702e2917
+# %% ../nbs/00e_readers.ipynb #09924638
 class BioImage:
     "An image object of bioio, or one that looks like it."
     def __init__(self,
@@ -346,7 +346,7 @@ class BioImage:
         self.image.set_scene(self.image.scenes[scene])
         return np.asarray(self.image.get_image_data('YX', C=channel, Z=plane, T=0))
 
-# %% ../nbs/00e_readers.ipynb #8b8b4361
+# %% ../nbs/00e_readers.ipynb #3515abaa
 def project(planes, # height x width each; any iterable
             how: str, # max or mean
            ) -> np.ndarray: # height x width, of the same type
@@ -364,7 +364,7 @@ def _projected(image, scene, channel, z, n):
     if z in ('max', 'mean'): return project((image.plane(scene, channel, i) for i in range(n)), z)
     return image.plane(scene, channel, int(z or 1) - 1)
 
-# %% ../nbs/00e_readers.ipynb #b3410cc8
+# %% ../nbs/00e_readers.ipynb #835ca65c
 def split_place(text: str, # path of a channel, from fields.csv
                ) -> tuple: # list of files, and the place in them; empty for a file with one plane
     "Take the path of a channel apart."
@@ -378,7 +378,7 @@ def join_place(files: list, # paths
     "The path of a channel."
     return '|'.join(map(str, files)) + (f'#{place}' if place else '')
 
-# %% ../nbs/00e_readers.ipynb #e8d8dc46
+# %% ../nbs/00e_readers.ipynb #b6e14db0
 _formats = {'.tif': (TiffImage, ''), '.tiff': (TiffImage, ''), '.gz': (TiffImage, ''), '.zarr': (ZarrImage, 'zarr'),
             '.nd2': (Nd2Image, 'nd2'), '.lif': (LifImage, 'liffile'), '.czi': (CziImage, 'czifile')}
 
@@ -418,7 +418,7 @@ def read_place(path: str|Path, # file
     except Exception as e: raise UserError(_cannot(path, e)) from None
     finally: image.close()
 
-# %% ../nbs/00e_readers.ipynb #c3779808
+# %% ../nbs/00e_readers.ipynb #9c00727a
 def pixel_of(path: str|Path, # image file
             ) -> float: # micrometres of a pixel; `None` if the file does not say
     "The size of a pixel, from the metadata of a TIFF."
@@ -426,7 +426,7 @@ def pixel_of(path: str|Path, # image file
     try: return scenes_of(path)[0].pixel_um
     except UserError: return None
 
-# %% ../nbs/00e_readers.ipynb #69e4e9ff
+# %% ../nbs/00e_readers.ipynb #a4ce8fd9
 def assign(names: list, # of the channels of one field
            given: dict, # from `channel_map`
           ) -> tuple: # name -> (colour, how it was recognised), names that are left over, what is wrong or an empty text
@@ -442,7 +442,7 @@ def assign(names: list, # of the channels of one field
             return {}, [], f'two channels could be {colour}, {same[0]!r} and {same[1]!r}; choose by --channels, such as "{same[1]}=-"'
     return taken, [n for n, c in named.items() if c != '-' and n not in taken], ''
 
-# %% ../nbs/00e_readers.ipynb #5f393c84
+# %% ../nbs/00e_readers.ipynb #e760f8d4
 def channels_of(image, # path, or an object like `bioio.BioImage`
                 scene: int=0, # number of the image in it
                 channels: str='', # names and colours, as for --channels
@@ -462,14 +462,15 @@ def channels_of(image, # path, or an object like `bioio.BioImage`
 
 def _refused(scene, projection):
     "Why an image cannot be a field; empty if it can."
-    if scene.colours: return 'is a picture in colours, of which no one can tell the stains; export each channel by itself, in grey, or name them by --order'
+    if scene.colours: return 'is a picture in colours; export each channel by itself, in grey, or name its stains by --order'
     if scene.times > 1: return f'is a series of {scene.times} times; export the one that is wanted'
     if len({*scene.channels}) < len(scene.channels): return f'has two channels of one name ({", ".join(scene.channels)}); rename one'
     if scene.planes > 1 and not projection: return f'is a stack of {scene.planes} planes; say --project max, mean, or the number of one'
-    if projection.isdigit() and int(projection) > scene.planes: return f'has {scene.planes} planes, so no plane {projection}; check --project'
+    if projection.isdigit() and int(projection) > scene.planes:
+        return f'has {scene.planes} planes, so no plane {projection}; check --project'
     return ''
 
-# %% ../nbs/00e_readers.ipynb #342c178c
+# %% ../nbs/00e_readers.ipynb #3d0eb002
 _guid = '[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}'
 grammars = {
     'our naming': r'(?P<id>.+)_(?P<channel>red|green|blue|yellow)',
@@ -485,12 +486,13 @@ def by_grammar(stem: str, # name of a file without its ending
         found = re.fullmatch(grammar, stem, re.I)
         if not found: continue
         parts = found.groupdict()
-        return dict(id=found['id'] + (parts.get('rest') or ''), channel=parts.get('dye') or found['channel'], plane=parts.get('plane'), how=how)
+        key, name = found['id'] + (parts.get('rest') or ''), parts.get('dye') or found['channel']
+        return dict(id=key, channel=name, plane=parts.get('plane'), how=how)
     for i in (*(m.end() for m in [*re.finditer('[_ .-]', stem)][::-1]), 0):
         if stem[i:].lower() in {*given} or stain_of(stem[i:], True):
             return dict(id=stem[:max(0, i - 1)], channel=stem[i:], plane=None, how='name of the file')
 
-# %% ../nbs/00e_readers.ipynb #8edd2373
+# %% ../nbs/00e_readers.ipynb #9a09f691
 def by_pattern(path: str, # of a file below the folder, with slashes
                pattern: str, # with named groups
               ) -> dict: # id, channel, plane and how; `None` if it does not fit
@@ -502,7 +504,7 @@ def by_pattern(path: str, # of a file below the folder, with slashes
     key = '_'.join(parts[g] for g in _groups if parts.get(g))
     return dict(id=key, channel=found['channel'], plane=parts.get('plane'), how='--pattern') if key else None
 
-# %% ../nbs/00e_readers.ipynb #714d46fd
+# %% ../nbs/00e_readers.ipynb #cb9d97fb
 _indexes = ('Index.idx.xml', 'Index.xml', 'Index.ref.xml')
 
 def phenix_channels(folder: str|Path, # folder of the images
@@ -521,7 +523,7 @@ def phenix_channels(folder: str|Path, # folder of the images
         if pixel is None and across is not None: pixel = _size(across.text, across.get('Unit', 'm'))
     return names, pixel
 
-# %% ../nbs/00e_readers.ipynb #774aba6a
+# %% ../nbs/00e_readers.ipynb #b155e18e
 _one_plane = re.compile(r'\.(png|jpe?g|tiff?|tiff?\.gz)$', re.I)
 _several = re.compile(r'\.(tiff?|tiff?\.gz|zarr|nd2|lif|czi)$', re.I)
 mask_name = re.compile(r'(?P<stem>.*?)(?:_cp_masks|_(?P<kind>cells?|nucle(?:i|us))(?:_masks?)?|_masks?|_labels?)\.(?:png|tiff?)', re.I)
@@ -550,7 +552,7 @@ class Explored:
         "Note something that is left over."
         self.left.setdefault(why, []).append(name)
 
-# %% ../nbs/00e_readers.ipynb #4e3898ef
+# %% ../nbs/00e_readers.ipynb #c1450b40
 def _id_of(folders, own, root):
     "Id of a field, from the folders below the root and its own name."
     folders = [f for f in folders if f.lower() != 'images']
@@ -568,7 +570,8 @@ def explore(folder: str|Path, # with images, or with folders of them
         parts = _by_name(below, finding, given)
         if path.name in _indexes: continue
         elif parts and '/' in parts['id']:
-            raise UserError(f'--pattern {finding.pattern}: gives the id {parts["id"]!r}, with a slash; catch folders by the groups well and site.')
+            raise UserError(f'--pattern {finding.pattern}: gives the id {parts["id"]!r}, with a slash; '
+                            'catch folders by the groups well and site.')
         elif parts: _take_plane(out, path, below, parts, folder, seen)
         elif _several.search(path.name) and not mask_name.fullmatch(path.name): _take_scenes(out, path, below, folder)
         else: out.leave(below.as_posix(), _why_left(path.name, finding.pattern))
@@ -588,7 +591,7 @@ def _why_left(name, pattern):
     if pattern: return 'images that --pattern does not fit; without it, known names are recognised'
     return "images of an unknown naming; --pattern takes them, such as '(?P<id>.+)_(?P<channel>[^_]+)'"
 
-# %% ../nbs/00e_readers.ipynb #dad17a6c
+# %% ../nbs/00e_readers.ipynb #4eb48167
 def _take_plane(out, path, below, parts, root, seen):
     "Add a file of one channel, or of a stack of it."
     own = parts['id'] if parts['how'] == '--pattern' else _id_of(list(below.parent.parts), parts['id'], root)
@@ -625,7 +628,7 @@ def _take_scenes(out, path, below, root):
         else: out.rows += [dict(id=key, name=n, file=path, place=f's{i}c{k}', plane=None, planes=scene.planes, how='metadata of the file',
                                 pixel_um=scene.pixel_um) for k, n in enumerate(scene.channels)]
 
-# %% ../nbs/00e_readers.ipynb #76c4e303
+# %% ../nbs/00e_readers.ipynb #644eeb74
 def _with_planes(rows, projection):
     "Path of one channel from its rows, one a plane; a ValueError says what is wrong."
     planes = sorted(rows, key=lambda r: int(r['plane'] or 0))
@@ -633,7 +636,8 @@ def _with_planes(rows, projection):
     if len({r['plane'] for r in planes}) < len(planes):
         raise ValueError(f'{len(files)} files for the channel {rows[0]["name"]!r}, such as {files[0].name} and {files[-1].name}; keep one')
     n = max(len(planes), rows[0]['planes'])
-    if n > 1 and not projection: raise ValueError(f'the channel {rows[0]["name"]!r} is a stack of {n} planes; say --project max, mean, or a number')
+    if n > 1 and not projection:
+        raise ValueError(f'the channel {rows[0]["name"]!r} is a stack of {n} planes; say --project max, mean, or a number')
     if projection.isdigit() and int(projection) > n: raise ValueError(f'it has {n} planes, so no plane {projection}; check --project')
     if len(planes) == 1: return join_place(files, rows[0]['place'] + (f'z{projection}' if n > 1 else ''))
     return str(files[int(projection) - 1]) if projection.isdigit() else join_place(files, f'z{projection}')
@@ -649,11 +653,12 @@ def _one_field(rows, given, projection):
     except ValueError as e: wrong = str(e)
     lost = [c for c in ('red', 'green', 'blue') if c not in paths]
     if lost and not wrong:
-        how = f'name {"one of "*(len(left) > 1)}{", ".join(map(repr, left))} by --channels, such as "{left[0]}={lost[0]}"' if left else 'add its file'
+        some = "one of "*(len(left) > 1) + ", ".join(map(repr, left))
+        how = f'name {some} by --channels, such as "{left[0]}={lost[0]}"' if left else 'add its file'
         wrong = f'the {lost[0]} channel is missing; {how}'
     return paths, {n: (c, f'{how}, {names[n][0]["how"]}') for n, (c, how) in taken.items()}, left, wrong
 
-# %% ../nbs/00e_readers.ipynb #751e4e7b
+# %% ../nbs/00e_readers.ipynb #104d9750
 def fields_of(explored: Explored, # from `explore`
               finding: Finding=Finding(), # what was asked for
              ) -> tuple: # table (id, a path for each channel, pixel_um), id -> what is wrong, table of what each channel was taken for
@@ -678,7 +683,7 @@ def _unknown_channel(finding, unknown, rows):
     there = sorted({r['name'] for r in rows})
     return f'--channels {finding.channels}: no file has a channel {min(unknown)!r}; there are {", ".join(there[:12])}.'
 
-# %% ../nbs/00e_readers.ipynb #4651a803
+# %% ../nbs/00e_readers.ipynb #b5cd0be5
 def pair_masks(cells: np.ndarray, # label image
                nuclei: np.ndarray=None, # label image of the same shape, with any numbers
               ) -> tuple: # nuclei and cells, 16-bit, in which a nucleus has the number of its cell
@@ -696,7 +701,7 @@ def pair_masks(cells: np.ndarray, # label image
         own = np.where(owner == whole, owner, 0)
     return own.astype(np.uint16), whole.astype(np.uint16)
 
-# %% ../nbs/00e_readers.ipynb #84b5b0d7
+# %% ../nbs/00e_readers.ipynb #ce441bc5
 def find_masks(folder: str|Path, # with label images
                fields: pd.DataFrame, # table of fields
               ) -> tuple: # id -> dict with the file of cells and perhaps of nuclei, id -> what is wrong
@@ -710,13 +715,15 @@ def find_masks(folder: str|Path, # with label images
         if path.name.endswith('_seg.npy'): pickles.append(path)
         if not match: continue
         kind = 'nuclei' if (match['kind'] or '').lower().startswith('nucle') else 'cells'
-        for stem in {match['stem'], _id_of(list(below.parent.parts), match['stem'], folder)}: found.setdefault((stem, kind), []).append(path)
+        names = {match['stem'], _id_of(list(below.parent.parts), match['stem'], folder)}
+        for stem in names: found.setdefault((stem, kind), []).append(path)
     chosen, wrong = {}, {}
     for row in fields.to_dict('records'):
         try: masks = {kind: _only(found, _stems(row), kind) for kind in ('cells', 'nuclei')}
         except ValueError as e: wrong[row['id']] = str(e)
         else:
-            if masks['nuclei'] and not masks['cells']: wrong[row['id']] = f'{masks["nuclei"]}: are nuclei, but there are no cells; add {row["id"]}_cells'
+            if masks['nuclei'] and not masks['cells']:
+                wrong[row['id']] = f'{masks["nuclei"]}: are nuclei, but there are no cells; add {row["id"]}_cells'
             elif masks['cells']: chosen[row['id']] = {k: v for k, v in masks.items() if v}
     if not chosen and not wrong: raise UserError(_no_masks(folder, fields, pickles))
     return chosen, wrong
@@ -734,5 +741,5 @@ def _only(found, stems, kind):
 
 def _no_masks(folder, fields, pickles):
     "The error for a folder without masks."
-    if pickles: return f'{pickles[0]}: is a pickle, which can run any code when it is opened; save the masks as PNG or TIFF (Cellpose: --save_png).'
+    if pickles: return f'{pickles[0]}: is a pickle, which can run any code; save the masks as PNG or TIFF (Cellpose: --save_png).'
     return f'{folder}: holds no label images named {fields.id.iloc[0]}_cells.png, _cp_masks.png or .tif; name them after the fields.'
