@@ -73,6 +73,7 @@ along |= {('bench', k): dict(what='real') for k in ('data', 'models')}
 along |= {('bench', k): dict(what='accuracy', systems='copy') for k in ('regimes', 'seeds', 'budget', 'device')}
 along |= {(s, 'sample'): dict(dest='new.csv') for s in ('run S2', 'run S3', 'run S4')}
 along |= {('predict', 'sample'): dict(model='fields', views='identity', dest='new.csv')}
+along |= {('predict', k): elsewhere for k in ('channels', 'pattern', 'project', 'pixel_size')}
 # Whole lines that are wrong, and the word that the sentence must have.
 lines = '''
 predict ws single --name=new --readout=crop # readout
@@ -95,6 +96,11 @@ predict ws cam,single --name=new # kinds
 predict ws cam,cam --name=new # model
 predict ws single --name=new --order=red,green,blue,yellow # order
 predict ws single --name=new --ws=new # ws
+predict ws single --name=new --pixel-size=.1 # pixel_size
+predict ws single --name=new --channels=w1=blue # channels
+index pictures --ws=new --order=red --project=max # order
+index theirs --ws=new --channels=w9=red # w9
+index theirs --ws=new --channels=Cy3=red --masks=pictures # pictures
 predict ws single --name=new --diameter=9 --segmenter=dpn_unet # diameter
 predict ws single --name=new --weights=pictures # weights
 segment plain --weights=pictures # weights
@@ -144,7 +150,9 @@ outputs, made = {'dest', 'json'}, {('index', 'ws'), ('predict', 'ws'), ('kaggle 
 # Further wrong values, by the name of the option, where it is text.
 further = dict(
     stop_after=('1.2.3h', '-1h', 'nan'), loss=('focal:gamma=x', 'focal:zebra=1'), losses=('bce;zebra',), rates=('nan',), decays=('0,nan',),
-    batches=('0',), seeds=('0,zebra',), classes=('99',), order=('red,green', 'red,red,green,blue'), channels=('red,zebra', 'red+'),
+    batches=('0',), seeds=('0,zebra',), classes=('99',), order=('red,green', 'red,red,green,blue'),
+    channels=('red,zebra', 'red+', 'a=zebra', 'a=red,a=blue'), pattern=('(', '(?P<id>.+)', '(?P<id>.)(?P<channel>.)(?P<zebra>.)'),
+    project=('0', 'min', '-1', '1.5'),
     scales=('1,0', '1,nan'), views=('identity,zebra', '9'), thresholds=('nan', '-1'), weights=('1,zebra', 'nan'),
     model_weights=('1,zebra', 'nan'), weight=('nan', '2'), cam_weight=('nan', '2'), init=(' ', 'zebra.pth'), arch=('../x',),
     folders=('train,zebra',), options=('epochs',), datasets=('zebra/',), kernels=('zebra/',))
@@ -175,6 +183,7 @@ report ws --predictions=single --n-jobs=1
 others = [l.split() for l in '''
 index pictures --ws=new --labels=ws/data/train.csv --folds=2 --n-jobs=1
 index stacks --ws=new --order=red,green,blue,yellow --folds=2 --n-jobs=1
+index theirs --ws=new --channels=Cy3=red --masks=labels --folds=2 --n-jobs=1
 download genes.tsv --dry-run
 train ws --name=new --labels=pseudo --init=single --epochs=1
 predict pictures ws/models/best --ws=new --n-jobs=1
@@ -602,14 +611,17 @@ def tried(case, box):
 # ---------------------------------------------------------------- the whole
 
 def pictures(home):
-    "Fields in other formats: JPEG, TIFF, and TIFF with several channels."
+    "Fields in other formats: JPEG, TIFF, TIFF with several channels, OME-TIFF; and label images."
     import cv2, numpy as np, tifffile
-    for d in ('pictures', 'stacks'): (home/d).mkdir()
+    for d in ('pictures', 'stacks', 'theirs', 'labels'): (home/d).mkdir()
     for i in range(4):
         files = {c: home/f'ws/data/train/s0_{i:05d}_{c}.png' for c in ('red', 'green', 'blue', 'yellow')}
         planes = {c: cv2.imread(str(f), cv2.IMREAD_GRAYSCALE) for c, f in files.items()}
         for c, x in planes.items(): cv2.imwrite(str(home/f'pictures/s0_{i:05d}_{c}.{"tif" if i % 2 else "jpg"}'), x)
         tifffile.imwrite(home/f'stacks/s0_{i:05d}.tif', np.stack([*planes.values()]), photometric='minisblack')
+        about = dict(axes='CYX', Channel=dict(Name=['Cy3', 'GFP', 'DAPI', 'Calreticulin']), PhysicalSizeX=.2)
+        tifffile.imwrite(home/f'theirs/s0_{i:05d}.ome.tif', np.stack([*planes.values()]), metadata=about)
+        tifffile.imwrite(home/f'labels/s0_{i:05d}_cells.tif', cv2.connectedComponents((planes['blue'] > 60).astype('u1'))[1].astype('u2'))
 
 def build(box):
     "One tiny workspace, and copies of it in earlier states."

@@ -6,20 +6,26 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/data.html.md"""
 
 # %% auto #0
 __all__ = ['stains', 'channels', 'Channels', 'one_channel', 'is_channel', 'read_pixels', 'scale_bits', 'resize_channel',
-           'parse_order', 'find_fields', 'read_channel', 'read_field', 'composite', 'write_masks', 'read_masks',
-           'perceptual_hash', 'duplicate_groups', 'join_groups', 'write_fields', 'read_fields', 'summarize_field',
-           'field_files', 'index', 'plot_fields', 'channel_stats', 'plot_intensities', 'stats']
+           'parse_order', 'Found', 'look_through', 'find_fields', 'read_channel', 'read_field', 'composite',
+           'write_masks', 'read_masks', 'perceptual_hash', 'duplicate_groups', 'join_groups', 'write_fields',
+           'read_fields', 'summarize_field', 'field_files', 'measure_fields', 'with_pixels', 'index', 'own_masks',
+           'preview', 'plot_fields', 'channel_stats', 'plot_intensities', 'stats']
 
 # %% ../nbs/00_data.ipynb #d80d4390
 import gzip, io, re
+from collections import Counter
+from dataclasses import dataclass, field as with_default
 from functools import cache
 from pathlib import Path
 import cv2, numpy as np, pandas as pd, tifffile
 from PIL import Image
+from fastcore.basics import patch
 from .labels import (class_plan, class_table, classes, co_occurrence, field_weights, label_columns, labels_per_field, make_folds,
                                 parse_labels, plot_classes, plot_co_occurrence, plot_plan, read_labels)
-from .options import Place, Annotated, Count, Range, Several, Whole, command
-from .stage import Outcome, UserError, existing, read_table, run_stage, write_bytes, write_figure, write_table
+from .options import Place, Annotated, Count, Range, Several, Whole, command, with_options
+from .readers import (Finding, explore, fields_of, files_below, find_masks, join_place, pair_masks, pixel_of, project,
+                                 read_place, split_place)
+from .stage import (Outcome, Record, UserError, existing, read_table, run_stage, write_bytes, write_figure, write_table)
 
 # %% ../nbs/00_data.ipynb #4eb66e5e
 stains = dict(red='microtubules', green='protein', blue='nucleus', yellow='endoplasmic reticulum')
@@ -58,8 +64,13 @@ def read_pixels(path: str|Path, # PNG, JPEG, TIFF or gzipped TIFF
         pixels = _decode(path, gzip.decompress(data) if path.name.lower().endswith('.gz') else data)
     except Exception as e:
         raise UserError(f'{path}: cannot be read ({_reason(e)}); fetch or export it again.') from None
-    if pixels.dtype == np.int32 and pixels.min() >= 0 and pixels.max() <= 65535: pixels = pixels.astype(np.uint16)
-    if pixels.dtype not in (np.uint8, np.uint16):
+    return _of_known_type(pixels, path)
+
+def _of_known_type(pixels, path):
+    "The pixels, if they have 8 or 16 bits or their values fit into 16."
+    wide = pixels.dtype.kind in 'iu' and pixels.itemsize > 2
+    if wide and pixels.min() >= 0 and pixels.max() <= 65535: pixels = pixels.astype(np.uint16)
+    if pixels.dtype.newbyteorder('=') not in (np.uint8, np.uint16):
         raise UserError(f'{path}: its pixels are {pixels.dtype}; export it with 8 or 16 bits.')
     return pixels
 
@@ -121,11 +132,18 @@ def parse_order(order: str, # names such as `red,green,blue,yellow`; `-` for a c
     return names
 
 # %% ../nbs/00_data.ipynb #28e6ef87
-def find_fields(folder: str|Path, # folder with the images
-                order: str=None, # channels of TIFFs with several channels, such as `red,green,blue,yellow`
-               ) -> tuple: # table (id and a path for each channel), and id -> what is wrong with a field
-    "Find the fields of a folder by the names of their files."
-    folder = existing(folder, 'folder')
+@dataclass
+class Found:
+    "What there is in a folder; its text is what `index --dry-run` prints."
+    folder: Path # that was looked through
+    table: pd.DataFrame # fields that can be used: id, a path for each channel, pixel_um
+    wrong: dict # id -> what is wrong with a field
+    taken: pd.DataFrame # name of a channel, what it was taken for, and how it was recognised; one row a field
+    left: dict=with_default(default_factory=dict) # what is left over, and what would take it -> names
+    notes: list=with_default(default_factory=list) # further lines: sizes, pixels, masks
+
+def _by_our_names(folder, order):
+    "Fields whose channels are files named <id>_<channel>, or which are TIFFs with channels in a given order."
     found, other = _channel_files(folder, order and parse_order(order))
     if not found: raise UserError(_why_no_images(folder, other))
     files = pd.DataFrame(found, columns=['id', 'channel', 'path'])
@@ -137,7 +155,9 @@ def find_fields(folder: str|Path, # folder with the images
     table = table.reindex(columns=list(channels), fill_value='').fillna('')
     for c in ('red', 'green', 'blue'):
         wrong |= {key: f'the {c} channel is missing; add {key}_{c}' for key in table.index[table[c] == '']}
-    return table.drop(list(wrong)).reset_index().rename_axis(columns=None), wrong
+    table = table.drop(list(wrong)).reset_index().rename_axis(columns=None).assign(pixel_um=np.nan)
+    how = files.path.map(lambda p: '--order' if '#' in p else 'our naming')
+    return Found(folder, table, wrong, pd.DataFrame(dict(name=files.channel, channel=files.channel, how=how)))
 
 def _why_no_images(folder, other):
     "The error for a folder without images."
@@ -145,16 +165,53 @@ def _why_no_images(folder, other):
     if not other: return f'{start} (channels: {", ".join(channels)}); give the folder they are in.'
     return f'{start}, but {len(other)} other TIFFs; if they hold several channels, name them: --order red,green,blue,yellow.'
 
+# %% ../nbs/00_data.ipynb #80a8f7d4
+def look_through(folder: str|Path, # folder with the images
+                 order: str=None, # channels of TIFFs with several channels, such as `red,green,blue,yellow`
+                 finding: Finding=Finding(), # how channels and fields of other namings are found
+                ) -> Found: # fields, what is wrong, what is left over
+    "See what is in a folder."
+    folder = existing(folder, 'folder')
+    if order and not finding.is_default():
+        raise UserError(f'--order {order}: does not go with --channels, --pattern or --project; leave it out.')
+    if order or finding.is_default() and any(one_channel.fullmatch(p.name) for p in folder.iterdir()): return _by_our_names(folder, order)
+    explored = explore(folder, finding)
+    table, wrong, taken = fields_of(explored, finding)
+    return Found(folder, table, wrong, taken, explored.left)
+
+def find_fields(folder: str|Path, # folder with the images
+                order: str=None, # channels of TIFFs with several channels, such as `red,green,blue,yellow`
+                finding: Finding=Finding(), # how channels and fields of other namings are found
+               ) -> tuple: # table (id, a path for each channel, pixel_um), and id -> what is wrong with a field
+    "Find the fields of a folder; a `UserError` if it has none."
+    found = look_through(folder, order, finding)
+    if not len(found.table) and not found.taken.how.eq('our naming').any(): raise UserError(_why_no_fields(found))
+    return found.table, found.wrong
+
+def _why_no_fields(found):
+    "The error for a folder in which nothing can be used."
+    key, why = next(iter(found.wrong.items()), ('', ''))
+    unknown = [names for left, names in found.left.items() if left.startswith('images')]
+    if not key and unknown:
+        return (f'{found.folder}: holds images of no known naming, such as {unknown[0][0]}; `index {found.folder} --dry-run` lists them, '
+                'and --pattern takes them.')
+    if not key or 'in colours' in why: return _why_no_images(found.folder, _channel_files(found.folder, None)[1])
+    return f'{found.folder}: none of its {len(found.wrong)} fields can be used ({key}: {why}); '\
+           f'`index {found.folder} --dry-run` lists what is there.'
+
 # %% ../nbs/00_data.ipynb #5b6dcbb8
-def read_channel(path: str, # image file, or `file.tif#2` for one channel of several
+def read_channel(path: str, # image file, or with a place in it: `file.tif#2`, `file.lif#s0c2`, `a.tif|b.tif#zmax`
                 ) -> np.ndarray: # height x width, as stored
     "Read one channel."
-    file, _, page = str(path).partition('#')
+    files, place = split_place(path)
+    file = files[0]
+    if len(files) > 1: return project(map(read_channel, files), place[1:])
+    if place.startswith('s'): return _of_known_type(read_place(file, place), file)
     pixels = read_pixels(file)
-    if page: return _pick(pixels, int(page), file)
+    if place: return _pick(pixels, int(place), file)
     if pixels.ndim == 3 and pixels.shape[2] in (3, 4): pixels = pixels[..., :3].max(2)
     if pixels.ndim != 2: raise UserError(f'{file}: has the shape {pixels.shape}, but one channel was expected; '
-                                         'if it holds several, name it <id>.tif and give their --order.')
+                                         'if it holds several, name it <id>.tif and give their --order; if it is a stack, --project max.')
     return pixels
 
 def _pick(pixels, page, file):
@@ -277,12 +334,16 @@ def write_fields(ws: str|Path, # workspace
     "Write `fields.csv`; paths inside the workspace become relative to it."
     root = Path(ws).resolve()
     table = fields.copy()
-    for c in channels: table[c] = [_relative(p, root) for p in fields[c]]
+    for c in channels: table[c] = [_each_file(p, lambda f: _relative(f, root)) for p in fields[c]]
     return write_table(Path(ws)/'fields.csv', table)
 
+def _each_file(path, change):
+    "The path of a channel with each of its files changed; an empty text stays empty."
+    files, place = split_place(path)
+    return join_place([change(f) for f in files], place) if path else ''
+
 def _relative(path, root):
-    "A path relative to a folder if it is inside, else complete; an empty text stays empty."
-    if not path: return ''
+    "A path relative to a folder if it is inside, else complete."
     path = Path(path).resolve()
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
@@ -293,7 +354,9 @@ def read_fields(ws: str|Path, # workspace
     if not file.exists(): raise UserError(f'{file}: is not there; make it with `hpa_cellcls index FOLDER --ws {ws}`.')
     columns = ('id', 'group', *label_columns[1:], *channels)
     fields = read_table(file, 'table of fields', columns, width=int, height=int, bits=int, fold=int, weight=float)
-    for c in channels: fields[c] = [str(Path(ws)/p) if p else '' for p in fields[c]]
+    for c in channels: fields[c] = [_each_file(p, lambda f: str(Path(ws)/f)) for p in fields[c]]
+    if 'pixel_um' not in fields: fields['pixel_um'] = ''
+    fields['pixel_um'] = pd.to_numeric(fields.pixel_um, 'coerce').astype(float)
     return fields
 
 # %% ../nbs/00_data.ipynb #89f1367f
@@ -303,9 +366,15 @@ def summarize_field(field: dict, # a row of the table of fields; or `id` and `wr
     if 'wrong' in field: raise UserError(f'{field["wrong"]}.')
     image = _as_stored(field)
     height, width = image['green'].shape
-    return dict(width=width, height=height, bits=8*max(x.itemsize for x in image.values()),
+    pixel = {} if pd.notna(field.get('pixel_um', np.nan)) or not field['green'] else _pixel_of(field['green'])
+    return pixel | dict(width=width, height=height, bits=8*max(x.itemsize for x in image.values()),
                 hashes=[perceptual_hash(image[c]) for c in ('red', 'green', 'blue')],
                 levels={c: _levels(scale_bits(x, 'float32')) for c,x in image.items()})
+
+def _pixel_of(path):
+    "The size of a pixel, if the metadata of a TIFF have it."
+    size = pixel_of(split_place(path)[0][0])
+    return dict(pixel_um=size) if size else {}
 
 def _levels(x):
     "Mean, standard deviation and maximum."
@@ -314,7 +383,8 @@ def _levels(x):
 def field_files(field: dict, # a row of the table of fields
                ) -> list: # paths
     "The image files of a field."
-    return sorted({field[c].partition('#')[0] for c in channels if field.get(c)})
+    files = {f for c in channels if field.get(c) for f in split_place(field[c])[0]}
+    return sorted(p for f in files for p in ([f] if not Path(f).is_dir() else map(str, files_below(f))))
 
 # %% ../nbs/00_data.ipynb #91511311
 def _sources(folder, labels):
@@ -330,7 +400,7 @@ def _refuse_others(ws, fields):
     if not (Path(ws)/'fields.csv').exists(): return
     known, new = read_fields(ws), fields.set_index('id').green
     def is_other(key, path):
-        if not Path(path.partition('#')[0]).exists(): return False
+        if not Path(split_place(path)[0][0]).exists(): return False
         return key not in new or Path(new[key]).resolve() != Path(path).resolve()
     others = [f'{key} is {path}' for key, path in zip(known.id, known.green) if is_other(key, path)]
     if not others and known.id.isin(new.index).any(): return
@@ -359,9 +429,28 @@ def _add_labels(fields, table, labels):
     joined = fields.merge(table, 'left', on='id').fillna({c: '' for c in label_columns})
     return joined, [f'{n} {what}.' for what, n in counts.items() if n]
 
+# %% ../nbs/00_data.ipynb #eedb9601
+def measure_fields(ws: str|Path, # workspace
+                   fields: pd.DataFrame, # table of fields
+                   wrong: dict, # id -> what is wrong with a field, as `find_fields` gives it
+                   n_jobs: int=None, # number of processes (default: all cores)
+                  ) -> Outcome: # what `summarize_field` gives for each field, and the failures
+    "Open every file once, and record what was measured."
+    items = {f['id']: f for f in fields.to_dict('records')} | {k: dict(id=k, wrong=v) for k,v in wrong.items()}
+    return run_stage(summarize_field, dict(sorted(items.items())), Path(ws)/'index', 'index', inputs=field_files, n_jobs=n_jobs)
+
+def with_pixels(fields: pd.DataFrame, # table of fields
+                measured: dict, # id -> what `summarize_field` gave
+                given: float=None, # micrometres of a pixel, which goes before what the files say
+               ) -> pd.DataFrame: # the table, with pixel_um as its last column
+    "Add the size of a pixel."
+    known = fields.pixel_um.fillna(fields.id.map({k: v.get('pixel_um') for k, v in measured.items()}).astype(float))
+    return fields.drop(columns='pixel_um').assign(pixel_um=given or known)
+
 # %% ../nbs/00_data.ipynb #c42761d0
 @command
-def index(folder: str, # folder with the images, or of the competition, with train/ and train.csv
+@with_options(Finding)
+def index(folder: str, # folder with the images, or with folders of them; or of the competition, with train/ and train.csv
           ws: Place='ws', # workspace, in which fields.csv is written
           labels: str=None, # table of labels (default: train.csv beside the images, if there is one)
           order: str=None, # channels of TIFFs with several channels, such as red,green,blue,yellow
@@ -370,22 +459,29 @@ def index(folder: str, # folder with the images, or of the competition, with tra
           cap: Count=None, # class balance: maximum number of fields of a class (default: twice the median)
           floor: Whole=None, # class balance: minimum number of fields of a class (default: half the median)
           n_jobs: Count=None, # number of processes (default: all cores)
-         ) -> Outcome: # size, hashes and intensities of each field
+          masks: str='', # folder with label images of cells, perhaps also of nuclei, to use instead of `segment` (none if empty)
+          dry_run: bool=False, # say what was found, and write nothing
+          **options, # how channels and fields are found
+         ) -> Outcome: # size, hashes and intensities of each field; with `dry_run` what was found
     "Find the fields of a folder, check every file, and write fields.csv."
     images, found = _sources(folder, labels)
-    fields, wrong = find_fields(images, order)
+    finding = Finding(**options)
+    if dry_run: return preview(look_through(images, order, finding), finding, masks)
+    fields, wrong = find_fields(images, order, finding)
     _refuse_others(ws, fields)
+    own, wrong_masks = find_masks(masks, fields) if masks else ({}, {})
     table = _table_of(fields, folder, labels, found)
     if len(fields) and not 2 <= folds <= len(fields): make_folds(pd.Series(['']*len(fields)), n_folds=folds)
-    items = {f['id']: f for f in fields.to_dict('records')} | {k: dict(id=k, wrong=v) for k,v in wrong.items()}
-    out = run_stage(summarize_field, dict(sorted(items.items())), Path(ws)/'index', 'index', inputs=field_files, n_jobs=n_jobs)
+    out = measure_fields(ws, fields, wrong, n_jobs)
     if not out.results:
-        raise UserError(f'{images}: none of its {len(items)} fields can be used; '
+        raise UserError(f'{images}: none of its {len(fields) + len(wrong)} fields can be used; '
                         f'{ws}/index/index.failed.csv says what is wrong with each.')
     measured = pd.DataFrame([dict(id=k, **v) for k,v in out.results.items()])
     fields, notes = _add_labels(fields.merge(measured[['id', 'width', 'height', 'bits']], on='id'), table, found)
     notes += _assign(fields, measured, folds, seed, cap, floor)
+    fields = with_pixels(fields, out.results, finding.pixel_size)
     write_table(Path(ws)/'index'/'intensity.csv', _intensities(out.results))
+    if masks: notes.append(_take_masks(ws, fields, own, wrong_masks, n_jobs, out))
     out.note = f'{len(fields)} fields are in {write_fields(ws, fields)}. ' + ' '.join(notes)
     return out
 
@@ -409,6 +505,90 @@ def _intensities(results):
     rows = []
     for key, result in results.items(): rows += [(key, channel, *levels) for channel, levels in result['levels'].items()]
     return pd.DataFrame(rows, columns=['id', 'channel', 'mean', 'std', 'max'])
+
+# %% ../nbs/00_data.ipynb #5b4988b4
+def _take_masks(ws, fields, own, wrong, n_jobs, out):
+    "Write masks that were brought; adds failures to `out`, and returns a note."
+    items = {f['id']: dict(own[f['id']], width=f['width'], height=f['height'], dest=Path(ws)/'masks'/f'{f["id"]}.tif')
+             for f in fields.to_dict('records') if f['id'] in own}
+    items |= {k: dict(wrong=why) for k, why in wrong.items()}
+    files = ('cells', 'nuclei')
+    done = run_stage(_take_mask, items, Path(ws)/'own_masks', 'masks', inputs=lambda m: [m[k] for k in files if k in m], n_jobs=n_jobs)
+    out.failed |= done.failed
+    bare = sum('nuclei' not in own[k] for k in done.results)
+    rest = len(fields) - len(done.results)
+    notes = [f'{len(done.results)} fields have their own masks'] + [f'{bare} of them without nuclei']*bool(bare)
+    return ', '.join(notes + [f'and `segment` makes those of {rest}']*bool(rest)) + '.'
+
+def _take_mask(masks):
+    "Check the label images of one field, bring them into our form, and write them."
+    if 'wrong' in masks: raise UserError(f'{masks["wrong"]}.')
+    images = [read_pixels(masks[k]) for k in ('cells', 'nuclei') if k in masks]
+    files = [masks[k] for k in ('cells', 'nuclei') if k in masks]
+    if len(images) == 1 and images[0].ndim == 3 and len(images[0]) == 2: images = [images[0][1], images[0][0]]
+    shape = masks['height'], masks['width']
+    for file, image in zip(files, images):
+        if image.ndim != 2: raise UserError(f'{file}: has the shape {image.shape}, so it is no label image; save it as one, in 16 bits.')
+        if image.shape != shape: raise UserError(f'{file}: has the shape {image.shape}, the field {shape}; give the masks of this field.')
+    nuclei, cells = pair_masks(*images)
+    if not cells.any(): raise UserError(f'{files[0]}: holds no cells; leave it out, or draw some.')
+    return dict(cells=int(cells.max()), files=[write_masks(masks['dest'], nuclei, cells)])
+
+def own_masks(ws: str|Path, # workspace
+             ) -> set: # ids
+    "The fields whose masks were brought by the user."
+    folder = Path(ws)/'own_masks'
+    known = Record(folder, 'masks').entries() if (folder/'masks.json').exists() else ()
+    return {k for k in known if (Path(ws)/'masks'/f'{k}.tif').exists()}
+
+# %% ../nbs/00_data.ipynb #cd51d48c
+def _some_fields(found, finding, n=20):
+    "Lines on the sizes of the first fields, and of their pixels."
+    shapes, sizes = Counter(), Counter(found.table.pixel_um.dropna())
+    for f in found.table.to_dict('records')[:n]:
+        try: pixels = read_channel(f['green'])
+        except UserError as e: found.wrong[f['id']] = str(e).rstrip('.')
+        else: shapes[f'{pixels.shape[1]} x {pixels.shape[0]} pixels of {8*pixels.itemsize} bits'] += 1
+        if not len(found.table.pixel_um.dropna()): sizes.update(_pixel_of(f['green']).values())
+    pixel = ', '.join(f'{s:g}' for s in sizes) + ' micrometres, from the files' if sizes else 'unknown; --pixel-size gives its micrometres'
+    if finding.pixel_size: pixel = f'{finding.pixel_size:g} micrometres, by --pixel-size'
+    return [f'size    {", ".join(shapes) or "unknown"}' + f' (of the first {n} fields)'*(len(found.table) > n), f'pixel   {pixel}']
+
+def preview(found: Found, # from `look_through`
+            finding: Finding=Finding(), # what was asked for
+            masks: str='', # folder with label images
+           ) -> Found: # the same, with notes on sizes, pixels and masks
+    "Add what `index --dry-run` says besides."
+    found.notes += _some_fields(found, finding)
+    found.table = found.table[~found.table.id.isin(found.wrong)]
+    if masks and len(found.table):
+        own, wrong = find_masks(masks, found.table)
+        found.notes.append(f'masks   of {len(own)} fields')
+        found.wrong |= wrong
+    return found
+
+# %% ../nbs/00_data.ipynb #ba63577e
+def _listed(names, n=4):
+    "The first names, and how many more there are."
+    names = [*dict.fromkeys(map(str, names))]
+    return ', '.join(names[:n]) + (f' and {len(names) - n} more' if len(names) > n else '')
+
+def _how_taken(taken, channel):
+    "A line on what was taken for a channel."
+    counts = taken[taken.channel == channel].groupby(['name', 'how'], sort=False).size()
+    if counts.empty: return 'nothing' + '; it may be missing'*(channel == 'yellow')
+    return '; '.join(f'{name} ({how}): {n} fields' for (name, how), n in counts.items())
+
+@patch
+def __repr__(self: Found):
+    lines = [f'{self.folder}: {len(self.table)} fields can be used, {len(self.wrong)} cannot.']
+    lines += [f'  {c:7} {_how_taken(self.taken, c)}' for c in channels] + [f'  {note}' for note in self.notes]
+    lines += [f'  left over: {_listed(names)}: {why}' for why, names in self.left.items()]
+    reasons = {}
+    for key, why in self.wrong.items(): reasons.setdefault(why, []).append(key)
+    lines += [f'  {_listed(keys)}: {why}' for why, keys in [*reasons.items()][:20]]
+    if len(reasons) > 20: lines.append(f'  ... and {len(reasons) - 20} more')
+    return '\n'.join([*lines, 'Nothing was written.'])
 
 # %% ../nbs/00_data.ipynb #fc7364ec
 def plot_fields(fields: pd.DataFrame, # table of fields

@@ -20,15 +20,17 @@ import numpy as np, pandas as pd
 from fastcore.basics import patch
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs
 from joblib.externals.loky.process_executor import TerminatedWorkerError
-from .crops import cut_cell, measure_cells
+from .crops import at_scale, cut_cell, measure_cells
 from .data import (
-    composite, field_files, find_fields, read_field, read_fields, read_masks, scale_bits, summarize_field, write_fields)
+    composite, field_files, find_fields, measure_fields, read_field, read_fields, read_masks, scale_bits, with_pixels, write_fields)
 from .labels import classes, label_columns
-from .options import (
-    Annotated, Count, Device, Literal, Name, Place, Positive, Range, Several, Share, Thresholds, Whole, as_word, command, with_options)
+from hpa_cellcls.options import (
+    Annotated, Count, Device, Literal, Name, Place, Positive, Range, Several, Share, Thresholds, Whole, as_word, command, option_name,
+    with_options)
+from .readers import Finding
 from .segmentation import check_segmenter, save_masks, segment, start_segmenter, with_masks
 from .stage import (
-    Inputs, Outcome, Record, UserError, digest, existing, fingerprint, prepare_one, run_one, run_stage, sweep, with_progress, write_bytes,
+    Inputs, Outcome, Record, UserError, digest, existing, fingerprint, prepare_one, run_one, sweep, with_progress, write_bytes,
     write_failures, write_table)
 from .submission import (
     field_shares, prediction_columns, probability_columns, read_embeddings, read_predictions, write_predictions)
@@ -37,7 +39,7 @@ from .submission import (
 def cut_settings(about: dict, # description of a model
                 ) -> dict: # for `cut_cell`
     "How the crops of a model are cut."
-    how = {k: about['store'][k] for k in ('side', 'keep', 'frame', 'margin', 'span', 'gap') if k in about['store']}
+    how = {k: about['store'][k] for k in ('side', 'keep', 'frame', 'margin', 'span', 'gap', 'window_um') if k in about['store']}
     return dict(how, side=about['side'], only=tuple(about['channels']))
 
 class Classifier:
@@ -87,30 +89,34 @@ def load_classifiers(model: str, # folder of a model, or its name in WS/models; 
     return [Classifier(find_model(ws, name.strip()), device) for name in str(model).split(',')]
 
 # %% ../nbs/06_inference.ipynb #6c2b0a32
-def _workspace(source, ws, order=None):
+def _workspace(source, ws, order=None, finding=Finding()):
     "Where results go."
     source = existing(source, 'workspace or folder of images').resolve()
     if not (source/'fields.csv').exists(): return Path(ws) if ws else source.with_name(f'{source.name}_ws')
     if ws and Path(ws).resolve() != source: raise UserError(f'{source}: is a workspace, where the results will go; leave out --ws.')
     if order: raise UserError(f'--order {order}: goes with a folder of images, and {source} is a workspace.')
+    given = [k for k, v in vars(finding).items() if v]
+    if given: raise UserError(f'{option_name(given[0])}: goes with a folder of images, and {source} is a workspace; give it to `index`.')
     return source
 
 def fields_to_predict(source: str|Path, # workspace, or folder of images
                       ws: str|Path, # workspace
                       order: str=None, # channels of TIFFs that hold several, such as red,green,blue,yellow
                       n_jobs: int=None, # processes (all cores)
+                      finding: Finding=Finding(), # how channels and fields of other namings are found
                      ) -> tuple: # table of fields, id -> what is wrong with it
     "The fields of a workspace, or of a folder of images that becomes one."
     if (Path(source)/'fields.csv').exists(): return read_fields(source), {}
-    fields, wrong = find_fields(source, order)
-    items = {f['id']: f for f in fields.to_dict('records')} | {k: dict(id=k, wrong=v) for k,v in wrong.items()}
-    if (Path(ws)/'fields.csv').exists(): _same_fields(ws, items)
-    seen = run_stage(summarize_field, dict(sorted(items.items())), Path(ws)/'index', 'index', inputs=field_files, n_jobs=n_jobs)
+    fields, wrong = find_fields(source, order, finding)
+    ids = {*fields.id, *wrong}
+    if (Path(ws)/'fields.csv').exists(): _same_fields(ws, ids)
+    seen = measure_fields(ws, fields, wrong, n_jobs)
     if not seen.results:
         why, _ = next(iter(seen.failed.values()))
-        raise UserError(f'{source}: none of its {len(items)} fields can be used; {why}')
+        raise UserError(f'{source}: none of its {len(ids)} fields can be used; {why}')
     sizes = pd.DataFrame([dict(id=k, **{c: v[c] for c in ('width', 'height', 'bits')}) for k,v in seen.results.items()])
-    write_fields(ws, fields.merge(sizes, on='id').assign(**dict.fromkeys(label_columns[1:], ''), group=0, fold=0, weight=1.))
+    table = fields.merge(sizes, on='id').assign(**dict.fromkeys(label_columns[1:], ''), group=0, fold=0, weight=1.)
+    write_fields(ws, with_pixels(table, seen.results, finding.pixel_size))
     return read_fields(ws), seen.failed
 
 def workspace_of(source: str|Path, # workspace, or folder of images
@@ -142,7 +148,8 @@ def field_cells(task: dict, # field, its file of masks, ways of cutting; a segme
     if cells.shape != shape: raise UserError(f'{file}: its masks have the shape {cells.shape}, the field {shape}; segment it again.')
     found = save_masks(field, file.parent, nuclei, cells) if segmenter else dict(files=[])
     rows, image = measure_cells(nuclei, cells), {c: scale_bits(x) for c,x in image.items()}
-    crops = [_stacked([cut_cell(image, cells, r, **w) for r in rows.to_dict('records')], w) for w in ways]
+    cut_rows, scaled = rows.to_dict('records'), [at_scale(w, field, shape) for w in ways]
+    crops = [_stacked([cut_cell(image, cells, r, **w) for r in cut_rows], w) for w in scaled]
     rows = rows.assign(id=field['id'], height=shape[0], width=shape[1])[[c for c in prediction_columns if c not in probability_columns]]
     return dict(rows=rows, crops=crops, found=found, files=found.pop('files'))
 
@@ -251,7 +258,11 @@ def made_of(self: Parts,
            ) -> Inputs: # other when an id, an image or a mask is
     "What a part is made of."
     files = [p for f in self.fields[key] for p in [*field_files(f), self.mask(f)]]
-    return Inputs(files, ','.join(f['id'] for f in self.fields[key]))
+    return Inputs(files, ','.join(f['id'] + _pixel_mark(f) for f in self.fields[key]))
+
+def _pixel_mark(field):
+    "The size of a field's pixels; empty if it is not known."
+    return f' {field["pixel_um"]:g}' if field.get('pixel_um', 0) > 0 else ''
 
 @patch
 def finish(self: Parts,
@@ -422,7 +433,15 @@ def _predict_cells(ws, model, name, own, segmenting, fields, failed, views, redu
     with parts.record.held(), missing.held(), using_threads(threads):
         parts.borrow()
         _work(parts, missing, classifiers, (views, reduce, batch or 256, own.embeddings), n_jobs)
-        return _gather(parts, failed, time.monotonic() - start, [c.about for c in classifiers])
+        out = _gather(parts, failed, time.monotonic() - start, [c.about for c in classifiers])
+    out.note += _of_scale(fields, [c.how for c in classifiers])
+    return out
+
+def _of_scale(fields, ways):
+    "A note, if a model sees all cells at one scale and that of some fields is not known."
+    unknown = int(fields.pixel_um.isna().sum())
+    if not unknown or not any('window_um' in w for w in ways): return ''
+    return f' {unknown} fields have no pixel size, so their windows are a fraction of the field, as in training; --pixel-size gives it.'
 
 # %% ../nbs/06_inference.ipynb #20f89ad5
 Weights = Annotated[str, Several(float, Range(0), words=('found',))]
@@ -525,7 +544,7 @@ def _predict_maps(ws, model, name, own, segmenting, device, threads, n_jobs):
 
 # %% ../nbs/06_inference.ipynb #ec8a3549
 @command
-@with_options(CellOptions, FieldOptions, MapOptions, Segmenting)
+@with_options(CellOptions, FieldOptions, MapOptions, Segmenting, Finding)
 def predict(source: str, # folder of images, or a workspace
             model: Annotated[str, as_word, Several(str, once=True, some=True)]='starter', # name in WS/models, or folder; several: mean
             ws: str='', # workspace for a folder of images (SOURCE_ws)
@@ -537,17 +556,18 @@ def predict(source: str, # folder of images, or a workspace
             device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
             threads: Count=1, # CPU threads of the networks
             n_jobs: Count=None, # processes that read and segment (all cores)
-            **options, # of the kind of model, and how missing masks are made
+            **options, # of the kind of model, how missing masks are made, and how fields are found
            ) -> Outcome: # cells of each field, and the fields that failed
     "Predict where the protein is in every cell."
-    ws = _workspace(source, ws, order)
+    finding = Finding(**{f.name: options[f.name] for f in fields_of(Finding) if f.name in options})
+    ws = _workspace(source, ws, order, finding)
     kind = model_kind(ws, model)
     own, segmenting = _options(kind, model, options)
     how = dict(views=views, reduce=reduce, batch=batch)
     _check_views(kind, model, **how)
     check_segmenter(**vars(segmenting))
     if segmenting.weights: existing(segmenting.weights, 'folder of weights (--weights)')
-    fields, failed = fields_to_predict(source, ws, order, n_jobs)
+    fields, failed = fields_to_predict(source, ws, order, n_jobs, finding)
     computing = dict(device=device, threads=threads, n_jobs=n_jobs)
     given = ws, model, name, own, segmenting
     if kind == 'cells': out = _predict_cells(*given, fields, failed, **how, **computing)

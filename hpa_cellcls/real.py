@@ -14,7 +14,7 @@ from pathlib import Path
 from zipfile import BadZipFile
 from zlib import error as BadData
 import cv2, numpy as np, pandas as pd
-from .crops import cut_cell, measure_cells
+from .crops import at_scale, cut_cell, measure_cells
 from .data import channels, index, read_field, read_fields, read_masks
 from .inference import Classifier, model_kind, predict
 from .labels import class_index, classes, classes_2018, label_matrix
@@ -107,7 +107,7 @@ def _as_cut(crop, how):
     if not cell.any(): cell = whole
     row = measure_cells(cell, cell).iloc[0].to_dict()
     fit = dict(frame='squash', margin=0) if how.get('frame') == 'fixed' else {}
-    return cut_cell(dict(zip(channels, crop)), cell, row, **how | fit | dict(keep='all', gap=0))
+    return cut_cell(dict(zip(channels, crop)), cell, row, **at_scale(how, {}, whole.shape) | fit | dict(keep='all', gap=0))
 
 # %% ../nbs/10b_real.ipynb #e9178c06
 def frechet(a: np.ndarray, # features of some pictures, n x features

@@ -19,7 +19,7 @@ from skimage.feature import peak_local_max
 from skimage.filters import threshold_otsu
 from skimage.measure import label as measure_label
 from skimage.segmentation import watershed
-from .data import field_files, read_field, read_fields, write_masks
+from .data import field_files, own_masks, read_field, read_fields, write_masks
 from .options import Annotated, Count, Device, Literal, Positive, Range, command, defaults_of
 from .stage import Outcome, Record, UserError, run_stage
 
@@ -427,20 +427,21 @@ def segment(ws: str, # workspace with fields.csv
             device: Device='auto', # networks: auto (the fastest there is), cpu, cuda or mps
             n_jobs: Count=None, # number of processes (default: all cores)
            ) -> Outcome: # number of cells of each field
-    "Segment the cells of every field and write their masks."
-    fields = read_fields(ws).to_dict('records')
+    "Segment the cells of every field and write their masks; masks that were brought by `index --masks` are kept."
+    fields, own = read_fields(ws).to_dict('records'), own_masks(ws)
     dest = Path(ws)/'masks'
     check_segmenter(segmenter, diameter, weights, download, scale_factor)
     worker, params = start_segmenter(segmenter, bool(fields[0]['yellow']), diameter, weights, download, scale_factor, device)
     if hasattr(worker, 'maps'): fn, prepare = _label_maps, _predict_maps
     else: fn, prepare = _segment_field, None
-    items = {f['id']: (f, dest, worker) for f in fields}
+    items = {f['id']: (f, dest, worker) for f in fields if f['id'] not in own}
     out = run_stage(fn, items, dest, 'segment', params, defaults_of(segment), inputs=lambda item: field_files(item[0]),
                     prepare=prepare, n_jobs=1 if segmenter == 'hpacellseg' else n_jobs)
     n_cells = [r['cells'] for r in out.results.values()]
     at_border = sum(r['at_border'] for r in out.results.values())
     if n_cells:
         out.note = f'{sum(n_cells)} cells, {at_border} of them at the border; a field has {min(n_cells)} to {max(n_cells)}.'
+    if own: out.note = f'{out.note} {len(own)} fields keep the masks that were brought.'.lstrip()
     return out
 
 # %% ../nbs/01_segmentation.ipynb #e8fc45c5
@@ -451,5 +452,6 @@ def with_masks(ws: str|Path, # workspace
     folder = Path(ws)/'masks'
     has_record = (folder/'segment.json').exists()
     by_default = has_record and Record(folder, 'segment').params == dict(segmenter='watershed', diameter=None)
-    if by_default or not any(folder.glob('*.tif')): return segment(ws, n_jobs=n_jobs)
+    only_own = not has_record and bool(own_masks(ws))
+    if by_default or only_own or not any(folder.glob('*.tif')): return segment(ws, n_jobs=n_jobs)
     return Outcome('segment', {}, {})
