@@ -11,20 +11,19 @@ __all__ = ['quality_limits', 'most_outside', 'quality_columns', 'shape_columns',
            'as_anndata', 'write_h5ad', 'write_spatialdata', 'write_ome_zarr', 'polygon', 'as_geojson',
            'napari_features', 'write_napari', 'export']
 
-# %% ../nbs/11c_export.ipynb #fd9811f2
-import io, json, math, os, re, uuid
-import numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq, tifffile
+# %% ../nbs/11c_export.ipynb #ae533aa5
+import io, json, math, os, re, uuid, warnings
+import cv2, numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq, tifffile
 from contextlib import contextmanager
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from scipy import ndimage
 from skimage.measure import find_contours, label, regionprops_table
 from .crops import measure_cells
-from .data import channels, field_files, read_field, read_fields, read_masks
+from .data import field_files, read_field, read_fields, read_masks
 from .labels import classes
-from .options import Count, Literal, Place, command, defaults_of
+from .options import Count, Literal, Place, command
 from .page_data import find_predictions
 from .stage import Outcome, UserError, digest, run_stage, whole_file, write_bytes, write_text
 from .submission import probability_columns, read_predictions
@@ -69,8 +68,9 @@ def measure_fields(ws: str|Path, # workspace with masks
     folder = Path(ws)/'shapes'
     items = {id: (Path(ws)/'masks'/f'{id}.tif', folder/f'{id}.parquet') for id in ids}
     out = run_stage(_measure_field, items, folder, 'shapes', inputs=_first, n_jobs=n_jobs)
-    tables = [pd.read_parquet(items[id][1]).assign(id=id) for id in out.results]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(), out.failed
+    tables = [pq.read_table(items[id][1]) for id in out.results]
+    if not tables: return pd.DataFrame(), out.failed
+    return pa.concat_tables(tables).to_pandas().assign(id=np.repeat([*out.results], [len(t) for t in tables])), out.failed
 
 def _measure_field(item):
     masks, path = item
@@ -111,8 +111,8 @@ def quality_flags(table: pd.DataFrame, # cells with the columns of `measure_shap
     return pd.DataFrame(flags, index=table.index)
 
 # %% ../nbs/11c_export.ipynb #58afeb8c
-shape_columns = ('x', 'y', 'area', 'diameter', 'at_border', 'small', 'form_factor', 'eccentricity', 'nucleus_x', 'nucleus_y', 'nucleus_area',
-                 'nucleus_form_factor', 'nucleus_eccentricity', 'nucleus_pieces', 'nucleus_outside')
+shape_columns = ('x', 'y', 'area', 'diameter', 'at_border', 'small', 'form_factor', 'eccentricity', 'nucleus_x', 'nucleus_y',
+                 'nucleus_area', 'nucleus_form_factor', 'nucleus_eccentricity', 'nucleus_pieces', 'nucleus_outside')
 
 def cell_table(ws: str|Path, # workspace
                path: str|Path, # of the predictions
@@ -159,14 +159,18 @@ def _whole_place(path):
 
 def embedding_parts(path: str|Path, # file of predictions
                     rows: np.ndarray, # rows of that file, in rising order
+                    least: int=5000, # rows of that file in a part, at least
                    ): # yields arrays, cells x features
     "The embeddings of some cells, a part at a time."
-    done = 0
-    for batch in pq.ParquetFile(path).iter_batches(at_once, columns=['embedding']):
-        wanted = rows[np.searchsorted(rows, done):np.searchsorted(rows, done + len(batch))] - done
-        done += len(batch)
-        column = batch.column(0)
-        yield column.flatten().to_numpy().reshape(len(column), -1)[wanted].astype(np.float32)
+    file, done, waiting = pq.ParquetFile(path), 0, []
+    for group in range(file.num_row_groups):
+        column = file.read_row_group(group, ['embedding']).column(0).combine_chunks()
+        wanted = rows[np.searchsorted(rows, done):np.searchsorted(rows, done + len(column))] - done
+        done += len(column)
+        waiting.append(column.flatten().to_numpy().reshape(len(column), -1)[wanted])
+        if group + 1 < file.num_row_groups and sum(map(len, waiting)) < least: continue
+        yield np.concatenate(waiting).astype(np.float32)
+        waiting = []
 
 def embedding_width(path: str|Path, # file of predictions
                    ) -> int: # number of features; 0 without embeddings
@@ -242,7 +246,8 @@ def as_anndata(table: pd.DataFrame, # from `cell_table`
     "Cells as an AnnData, without embeddings."
     from anndata import AnnData
     codes, ids = pd.factorize(table.id)
-    obs = dict(image_id=_category(codes, ids), cell_id=table.number.to_numpy(np.int64), region=_category(codes, [f'{id}_cells' for id in ids]))
+    regions = [f'{id}_cells' for id in ids]
+    obs = dict(image_id=_category(codes, ids), cell_id=table.number.to_numpy(np.int64), region=_category(codes, regions))
     obs |= {k: table[k].to_numpy() for k in (*shape_columns, 'good', *quality_columns)}
     obs['best_class'] = _category(table.best_class.cat.codes, classes)
     names = pd.Index((table.id + '_' + table.number.astype(str)).to_numpy(object), dtype=object)
@@ -294,7 +299,7 @@ def write_spatialdata(dest: str|Path, # folder to write, `*.zarr`
     with _whole_place(dest) as path, _quiet():
         data = SpatialData(attrs=dict(hpa_cellcls=json.dumps(about or {})))
         data.write(path)
-        for field in fields: _add_field(data, field, read_masks(masks/f'{field["id"]}.tif')[1], table.iloc[rows[field['id']]])
+        for field in fields: _add_field(data, field, masks/f'{field["id"]}.tif', table.iloc[rows[field['id']]])
         cells = as_anndata(table, about, .5)
         regions = cells.obs.region.cat.categories.tolist()
         data['table'] = TableModel.parse(cells, region=regions, region_key='region', instance_key='cell_id')
@@ -302,13 +307,13 @@ def write_spatialdata(dest: str|Path, # folder to write, `*.zarr`
         if embedding is not None: _add_embedding(path, len(table), width, embedding)
         data.write_consolidated_metadata()
 
-def _add_field(data, field, cells, rows):
+def _add_field(data, field, masks, rows):
     "Write one field and its cells, and forget them."
     from spatialdata.models import Image2DModel, Labels2DModel
     from spatialdata.transformations import Identity
     image, at = read_field(field), {field['id']: Identity()}
     pixels = np.stack([*image.values()])
-    cells = _kept(cells, rows)
+    cells = _kept(read_masks(masks)[1], rows)
     data[f'{field["id"]}_image'] = Image2DModel.parse(pixels, dims='cyx', c_coords=[*image], transformations=at)
     data[f'{field["id"]}_cells'] = Labels2DModel.parse(cells, dims='yx', transformations=at)
     for name in (f'{field["id"]}_image', f'{field["id"]}_cells'):
@@ -324,12 +329,11 @@ def _add_embedding(path, n, width, parts):
     "Write an embedding into the table of a SpatialData."
     import zarr
     group = zarr.open_group(path, mode='r+', use_consolidated=False)['tables/table/obsm']
-    _fill(group.create_array('X_embedding', shape=(n, width), dtype='float32', chunks=(min(n, at_once), width)), parts)
+    _fill(group.create_array('X_embedding', shape=(n, width), dtype='float32', chunks=(min(n, 1000), width)), parts)
 
 @contextmanager
 def _quiet():
     "Without warnings: a table is written when its label images are on the disk, not in memory."
-    import warnings
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         yield
@@ -373,9 +377,13 @@ def _add_labels(group, name, labels, rows):
     "Write a label image with the class, colour and probabilities of each label."
     _add_pyramid(group, labels, name)
     colours = [dict([('label-value', int(n)), ('rgba', [*_rgb(c), 255])]) for n, c in zip(rows.number, rows.best_class.cat.codes)]
-    facts = rows[['number', 'best_class', 'good', *probability_columns]].rename(columns=dict(zip(probability_columns, classes)))
-    facts = json.loads(facts.rename(columns={'number': 'label-value', 'best_class': 'class'}).round(4).to_json(orient='records'))
+    facts = [{'label-value': row['number'], 'class': row['best_class'], 'good': row['good']} | _named_probabilities(row)
+             for row in rows.to_dict('records')]
     group.attrs['image-label'] = dict(version='0.4', colors=colours, properties=facts, source=dict(image='../../'))
+
+def _named_probabilities(row, name='{}'):
+    "The probabilities of a cell by class."
+    return {name.format(c): round(float(row[p]), 4) for c, p in zip(classes, probability_columns)}
 
 def _rgb(k):
     "The colour of a class as three numbers."
@@ -409,7 +417,6 @@ def polygon(mask: np.ndarray, # height x width, not zero inside; not empty
     areas = np.array([_signed_area(ring) for ring in rings])
     main = np.abs(areas).argmax()
     outer = rings[main].astype(np.float32)[:, None]
-    import cv2
     def inside(ring): return cv2.pointPolygonTest(outer, [float(v) for v in ring[0]], False) > 0
     holes = [ring for ring, area in zip(rings, areas) if area*areas[main] < 0 and inside(ring)]
     return [(_corners(ring) + corner).tolist() for ring in (rings[main], *holes)]
@@ -440,7 +447,7 @@ def as_geojson(rows: pd.DataFrame, # the cells of a field, from `cell_table`
     features = []
     for row in rows.to_dict('records'):
         number, best = row['number'], row['best_class']
-        facts = {f'p {c}': round(float(row[p]), 4) for c, p in zip(classes, probability_columns)}
+        facts = _named_probabilities(row, 'p {}')
         facts |= {k: round(float(row[k]), 4) for k in _measures if np.isfinite(row[k])}
         facts |= {k: int(row[k]) for k in ('at_border', 'good', *quality_columns)}
         feature = dict(type='Feature', id=str(uuid.uuid5(uuid.NAMESPACE_OID, f'{name}/{row["id"]}/{number}')),
