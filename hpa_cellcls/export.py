@@ -253,8 +253,8 @@ def as_anndata(table: pd.DataFrame, # from `cell_table`
     names = pd.Index((table.id + '_' + table.number.astype(str)).to_numpy(object), dtype=object)
     place = table[['x', 'y']].to_numpy(np.float32) + np.float32(offset)
     uns = dict(best_class_colors=np.array(class_colours, object), hpa_cellcls=json.dumps(about or {}))
-    return AnnData(table[list(probability_columns)].to_numpy(np.float32), pd.DataFrame(obs, index=names),
-                   pd.DataFrame(index=pd.Index(classes, dtype=object)), uns, dict(spatial=place))
+    return AnnData(X=table[list(probability_columns)].to_numpy(np.float32), obs=pd.DataFrame(obs, index=names),
+                   var=pd.DataFrame(index=pd.Index(classes, dtype=object)), uns=uns, obsm=dict(spatial=place))
 
 def _category(codes, names):
     "A column of categories, as Python's own text, which every version of anndata can write."
