@@ -8,7 +8,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/export.html.md"""
 __all__ = ['quality_limits', 'most_outside', 'quality_columns', 'shape_columns', 'at_once', 'class_colours', 'needs', 'endings',
            'by_field', 'with_embeddings', 'measure_shapes', 'measure_fields', 'robust_z', 'quality_flags', 'cell_table',
            'embedding_parts', 'embedding_width', 'named_columns', 'write_csv', 'as_cytomining', 'write_cytomining',
-           'as_anndata', 'write_h5ad', 'write_spatialdata', 'write_ome_zarr', 'polygon', 'as_geojson',
+           'as_anndata', 'write_h5ad', 'embedding_map', 'write_spatialdata', 'write_ome_zarr', 'polygon', 'as_geojson',
            'napari_features', 'write_napari', 'export']
 
 # %% ../nbs/11c_export.ipynb #ae533aa5
@@ -16,6 +16,7 @@ import io, json, math, os, re, uuid, warnings
 import cv2, numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq, tifffile
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from scipy import ndimage
@@ -282,6 +283,22 @@ def _fill(array, parts):
     for part in parts:
         array[done:done + len(part)] = part
         done += len(part)
+
+# %% ../nbs/11c_export.ipynb #2d3189a3
+def embedding_map(embedding: np.ndarray, # cells x features
+                  seed: int=0, # of the random numbers of UMAP
+                 ) -> tuple: # cells x 2, from 0 to 1; UMAP or PCA
+    "Places for a picture of all cells, such that cells with like embeddings are near each other."
+    how, places = 'PCA', np.zeros((len(embedding), 2))
+    if find_spec('umap') and len(embedding) > 30:
+        from umap import UMAP
+        how, places = 'UMAP', UMAP(random_state=seed, n_jobs=1).fit_transform(embedding)
+    elif len(embedding) > 1:
+        from sklearn.decomposition import PCA
+        axes = PCA(min(2, *embedding.shape), random_state=seed).fit_transform(embedding.astype(np.float32))
+        places[:, :axes.shape[1]] = axes
+    places = places - places.min(0, initial=np.inf)
+    return places/max(places.max(initial=0), 1e-9), how
 
 # %% ../nbs/11c_export.ipynb #c941f0de
 def write_spatialdata(dest: str|Path, # folder to write, `*.zarr`
