@@ -43,7 +43,7 @@ sys.path.insert(0, str(repository))
 # Values of required arguments, by name; a dict for one command goes before.
 given = dict(ws='ws', source='ws', folder='ws/data', model='single', predictions='single', dest='new',
              path='submission.csv', truth='ws/data/truth/solution.csv', submission='submission.csv', table='atlas.csv',
-             notebook='03_train_single.ipynb', kernel='zebra/quagga')
+             notebook='03_train_single.ipynb', kernel='zebra/quagga', to='csv')
 # Options that make a run small, so that one whose bad value is accepted soon ends.
 tiny = dict(epochs=1, more=1, try_epochs=1, steps=2, size=64, side=64, batch=16, n_jobs=1, threads=1, timeout=1, tries=1, repeats=1, n=1,
             folds='0', views='identity')
@@ -52,7 +52,8 @@ own = {
     'synth': dict(n_fields=2, size=128), 'index': dict(ws='new', folds=2), 'segment': dict(ws='plain'), 'cut': dict(ws='masks'),
     'pseudolabel': dict(models='single', name='new'), 'ensemble': dict(predictions='single,cam', name='new'),
     'train-cam': dict(name='new', batch=4, scales='1'), 'predict': dict(name='new', views=None), 'submit': dict(dest='new.csv'),
-    'report': dict(predictions='single', dest='new/index.html'), 'bench': dict(what='speed', only='cutting', size=.1),
+    'report': dict(predictions='single', dest='new/index.html'),
+    'export': dict(dest='new.csv'), 'bench': dict(what='speed', only='cutting', size=.1),
     'kaggle publish': dict(folder='ws/models/single'), 'kaggle wheels': dict(ws='ws'), 'kaggle weights': dict(archs='resnet18'),
     'kaggle push': dict(dest='new', dry=True),
     'run starter': dict(dest='new', fields=2, test=2, size=256, init=''),
@@ -68,7 +69,7 @@ along = {
     ('predict', 'scale_factor'): networks, ('predict', 'order'): elsewhere, ('predict', 'ws'): elsewhere,
     ('predict', 'model_weights'): found, ('index', 'order'): dict(folder='pictures'), ('ensemble', 'truth'): dict(weights='found'),
     ('ensemble', 'field_weight'): dict(field_predictions='fields'), ('ensemble', 'field_how'): dict(field_predictions='fields'),
-    ('bench', 'systems'): dict(what='accuracy')}
+    ('bench', 'systems'): dict(what='accuracy'), ('export', 'embeddings'): dict(to='cytomining')}
 along |= {('bench', k): dict(what='real') for k in ('data', 'models')}
 along |= {('bench', k): dict(what='accuracy', systems='copy') for k in ('regimes', 'seeds', 'budget', 'device')}
 along |= {(s, 'sample'): dict(dest='new.csv') for s in ('run S2', 'run S3', 'run S4')}
@@ -136,6 +137,10 @@ run S3 plain --name=new --folds=0,7 --archs=small --init= --size=64 --epochs=1 #
 run best plain --name=new --fold=7 --epochs=1 # fold
 run S1 plain --name=new --fold=7 --epochs=1 # fold
 run S4 plain --name=new --fold=7 --size=64 --epochs=1 # fold
+export ws single zebra # to
+export ws single geojson --embeddings # embeddings
+export ws single cytomining --embeddings # embeddings
+export ws single geojson --dest=pictures # dest
 ensemble ws single,cam --name=new --weights=1 # weights
 ensemble ws single,cam --name=new --field-predictions=single # single
 '''.strip().splitlines()
@@ -178,6 +183,8 @@ ensemble ws single,cam
 submit ws single
 evaluate ws single
 report ws --predictions=single --n-jobs=1
+export ws single csv --n-jobs=1
+export ws single geojson --n-jobs=1
 '''.strip().splitlines()]
 # More ways to call commands, which read more kinds of files.
 others = [l.split() for l in '''

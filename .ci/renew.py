@@ -12,11 +12,12 @@ from packaging.utils import canonicalize_name
 
 root = Path(__file__).resolve().parent.parent
 pythons = '3.11', '3.12'
-apart = 'hpacellseg' # on no index, and nothing needs it
+apart = 'hpacellseg', 'spatialdata', 'umap' # on no index; large and without pandas 3; large: nothing needs them
 caps = ['torch<=2.14.1', 'torchvision<=0.29.1'] # later ones are not yet on every mirror; raise both together, as they belong together
+caps += ['anndata<=0.12.6'] # later ones forbid pandas 3
 
 def required():
-    "What settings.ini asks for, all extras but one."
+    "What settings.ini asks for, all extras but those."
     config = ConfigParser(delimiters=['='], interpolation=None)
     config.read(root/'settings.ini', encoding='utf-8')
     keys = [k for k in config['DEFAULT'] if k.endswith('requirements') and not k.startswith(apart)]
@@ -75,7 +76,8 @@ def main():
     file, versions = root/'constraints.txt', {}
     for p in pythons: versions[p] = closed(p, versions.get(pythons[0], {}))
     before = pinned(file.read_text(encoding='utf-8')) if file.exists() else {}
-    head = [f'# Every version that README\'s commands install, for Python {" and ".join(pythons)} on Linux x86_64; all extras but {apart}.',
+    head = [f'# Every version that README\'s commands install, for Python {" and ".join(pythons)} on Linux x86_64; '
+            f'all extras but {", ".join(apart)}.',
             '# `.venv/bin/python .ci/renew.py` makes this file anew; nobody edits it.']
     file.write_text('\n'.join([*head, *lines(versions)]) + '\n', encoding='utf-8')
     after = pinned(file.read_text(encoding='utf-8'))

@@ -24,7 +24,8 @@ sections = {
     'Train': {'train': ('train', 'train'), 'pseudolabel': ('pseudolabel', 'pseudolabel'), 'train-full': ('train_full', 'train_full'),
               'refine': ('label_noise', 'refine'), 'train-fields': ('image_level', 'train_fields'),
               'train-cam': ('cam_readout', 'train_cam')},
-    'Predict': dict(predict=('inference', 'predict'), ensemble=('ensemble', 'ensemble'), submit=('submission', 'submit')),
+    'Predict': dict(predict=('inference', 'predict'), ensemble=('ensemble', 'ensemble'), submit=('submission', 'submit'),
+                    export=('export', 'export')),
     'Evaluate': dict(evaluate=('validation', 'evaluate'), report=('page', 'report'), score=('score', 'score'),
                      validate=('submission', 'validate')),
     'Maintain': dict(check=('stage', 'check'), bench=('bench', 'bench'))}

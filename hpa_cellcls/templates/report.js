@@ -259,7 +259,7 @@ function describe(cell) {
 const tip = $('#tip');
 
 function moveTip(event) {
-  const path = event.pointerType !== 'touch' && event.target.closest?.('.card path');
+  const path = event.pointerType !== 'touch' && event.target.closest?.('.card path, .dot');
   tip.hidden = !path;
   if (!path) {
     return;
@@ -489,6 +489,44 @@ function drawMatrix() {
   matrixEnd.observe($('#end'));
 }
 
+// --- the map of the embeddings, a dot a cell
+
+function bestClass(cell) {
+  return data.classes.reduce((best, _, k) => (probability(cell, k) > probability(cell, best) ? k : best), 0);
+}
+
+function makeDot(cell) {
+  const dot = document.createElementNS(SVG, 'circle');
+  dot.setAttribute('cx', data.map.x[cell]);
+  dot.setAttribute('cy', data.map.y[cell]);
+  dot.setAttribute('r', data.map.r);
+  dot.setAttribute('fill', data.map.colours[bestClass(cell)]);
+  dot.setAttribute('class', 'dot');
+  dot.dataset.cell = cell;
+  return dot;
+}
+
+function makeKey(k) {
+  const mark = make('i');
+  mark.style.background = data.map.colours[k];
+  return make('li', {}, mark, data.classes[k]);
+}
+
+// Drawn when it is first looked at; the filter dims the other cells.
+function drawMap() {
+  if (!$('#dots').firstChild) {
+    const svg = document.createElementNS(SVG, 'svg');
+    svg.setAttribute('viewBox', '-15 -15 1030 1030');
+    svg.append(...data.numbers.map((_, cell) => makeDot(cell)));
+    $('#dots').append(svg);
+    const seen = new Set(data.numbers.map((_, cell) => bestClass(cell)));
+    $('#key').append(...[...seen].sort((a, b) => a - b).map(makeKey));
+  }
+  for (const dot of $('#dots').querySelectorAll('.dot')) {
+    dot.classList.toggle('hit', isHit(Number(dot.dataset.cell)));
+  }
+}
+
 // --- parts of the page
 
 const parts = [...document.querySelectorAll('main > section')].map((section) => section.id);
@@ -504,12 +542,15 @@ function showPart(name) {
       link.removeAttribute('aria-current');
     }
   }
-  const filtered = ['fields', 'labels'].includes(name);
+  const filtered = ['fields', 'labels', 'map'].includes(name);
   $('#filter').hidden = !filtered && name !== 'sheets';
   $('#filter').classList.toggle('few', !filtered);
   $('#count').hidden = !filtered;
   if (name === 'labels') {
     drawMatrix();
+  }
+  if (name === 'map') {
+    drawMap();
   }
 }
 
@@ -529,6 +570,9 @@ function refresh() {
   arrangeCards();
   if (!$('#labels').hidden) {
     drawMatrix();
+  }
+  if (data.map && !$('#map').hidden) {
+    drawMap();
   }
 }
 
@@ -551,7 +595,7 @@ function openCard(event) {
 }
 
 function openCrop(event) {
-  const crop = event.target.closest('.crop');
+  const crop = event.target.closest('.crop, .dot');
   if (crop) {
     const cell = Number(crop.dataset.cell);
     openField(fieldOf(cell), cell);
@@ -595,6 +639,7 @@ $('#stain').addEventListener('input', (event) => {
 });
 $('#grid').addEventListener('click', openCard);
 $('#sheets').addEventListener('click', openCrop);
+$('#dots')?.addEventListener('click', openCrop);
 $('#rows').addEventListener('click', openRow);
 for (const type of ['pointermove', 'focusin', 'click']) {
   $('#large').addEventListener(type, pickPointed);
