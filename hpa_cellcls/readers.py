@@ -564,7 +564,7 @@ def explore(folder: str|Path, # with images, or with folders of them
             finding: Finding=Finding(), # what was asked for
            ) -> Explored: # rows of channels, what is wrong, what is left over
     "Look through a folder."
-    out, given, seen = Explored(), channel_map(finding.channels), {}
+    out, given, seen, later = Explored(), channel_map(finding.channels), {}, []
     for path in files_below(existing(folder, 'folder')):
         below = path.relative_to(folder)
         parts = _by_name(below, finding, given)
@@ -573,9 +573,25 @@ def explore(folder: str|Path, # with images, or with folders of them
             raise UserError(f'--pattern {finding.pattern}: gives the id {parts["id"]!r}, with a slash; '
                             'catch folders by the groups well and site.')
         elif parts: _take_plane(out, path, below, parts, folder, seen)
-        elif _several.search(path.name) and not mask_name.fullmatch(path.name): _take_scenes(out, path, below, folder)
+        elif _several.search(path.name) and not mask_name.fullmatch(path.name):
+            if _take_scenes(out, path, below, folder): later.append((path, below))
+        else: later.append((path, below))
+    fields = {r['id'] for r in out.rows if r['how'] == 'name of the file'}
+    for path, below in later:
+        row = _beside(path, below, fields, folder)
+        if row and not finding.pattern: out.rows.append(row)
         else: out.leave(below.as_posix(), _why_left(path.name, finding.pattern))
     return out
+
+def _beside(path, below, fields, root):
+    "An image whose name begins as those of a known field do is a channel of it, of an unknown stain."
+    if not _one_plane.search(below.name) or mask_name.fullmatch(below.name): return None
+    stem = _one_plane.sub('', below.name)
+    for gap in [*re.finditer('[_ .-]', stem)][::-1]:
+        own = _id_of(list(below.parent.parts), stem[:gap.start()], root)
+        if own in fields and gap.end() < len(stem):
+            row = dict(id=own, name=stem[gap.end():], file=path, place='', plane=None, planes=1, how='name of the file')
+            return row | (_about_plane(scenes_of(path)[0]) if _several.search(path.name) else dict(pixel_um=None))
 
 def _by_name(below, finding, given):
     "What the name of a file says, by the pattern or a known naming."
@@ -605,13 +621,16 @@ def _take_plane(out, path, below, parts, root, seen):
         except UserError as e:
             out.wrong[own] = str(e).rstrip('.')
             return
-        row['pixel_um'] = scene.pixel_um
         if len(scene.channels) > 1 and parts['how'] == 'name of the file': return _take_scenes(out, path, below, root)
-        if scene.planes > 1: row |= dict(place='s0c0', planes=scene.planes)
+        row |= _about_plane(scene)
     out.rows.append(row)
 
+def _about_plane(scene):
+    "Pixel size and planes of a file of one channel."
+    return dict(pixel_um=scene.pixel_um) | (dict(place='s0c0', planes=scene.planes) if scene.planes > 1 else {})
+
 def _take_scenes(out, path, below, root):
-    "Add all channels of a file that says which it has."
+    "Add all channels of a file that says which it has; True for a file with one channel that does not."
     stem = re.sub(r'(\.ome)?\.\w+(\.gz)?$', '', path.name, flags=re.I)
     own = _id_of(list(below.parent.parts), stem, root)
     try: scenes = scenes_of(path)
@@ -619,9 +638,7 @@ def _take_scenes(out, path, below, root):
         out.wrong[own] = str(e).rstrip('.')
         return
     for i, scene in enumerate(scenes):
-        if scene.channels == ['C1'] and len(scenes) == 1 and not scene.colours:
-            out.leave(below.as_posix(), _why_left(path.name, ''))
-            continue
+        if scene.channels == ['C1'] and len(scenes) == 1 and not scene.colours: return True
         key = f'{own}_{re.sub("[^A-Za-z0-9.-]+", "_", scene.name)}' if scene.name else own
         why = _refused(scene, 'max')
         if why: out.wrong[key] = f'{path}: {why}'
