@@ -227,12 +227,13 @@ def store_label_statistics(ws: str|Path, # workspace
 def _train(split, name, labels, n):
     "The training that `copy` and `oracle` share with our system, on `n` cells."
     from hpa_cellcls.train import min_nucleus, train
-    how = _growing_crops(split.plan, n) | split.start | _gently(split)
+    how = _crop_schedule(split.plan, n) | split.start | _gently(split)
     without_failures(train(split.ws, f'{name}-first', labels=labels, min_nucleus=min_nucleus, **how, fold='0', select='last',
                            seed=split.seed, device=split.device))
 
-def _growing_crops(plan, n):
-    "Epochs on `n` cells, the last third with larger crops, as many as come nearest to the budget."
+def _crop_schedule(plan, n):
+    "Epochs on `n` cells, for the small network the last third with larger crops, as many as come nearest to the budget."
+    if plan.arch != 'small' or plan.init: return dict(sizes=str(plan.crop_size), epochs=plan.epochs(n))
     from hpa_cellcls.systems import growing
     small, *_, large = map(int, growing(plan.crop_size).split(','))
     schedules = []
@@ -277,7 +278,7 @@ def _copy(split, name):
 @register('best')
 def _best(split, name):
     plan = split.plan
-    how = _growing_crops(plan, split.cells.has_nucleus.sum()) | _gently(split)
+    how = _crop_schedule(plan, split.cells.has_nucleus.sum()) | _gently(split)
     _call('best', split, name=name, side=plan.crop_size, **how, fold='0')
     yield from _predict_both(split, name, name)
 
