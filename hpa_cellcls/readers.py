@@ -183,6 +183,7 @@ def zarr_images(root, # opened group
     places = [f'{w}/{site["path"]}' for w in wells for site in _about_zarr(root[w])['well']['images']]
     return {place: root[place] for place in places}
 
+# %% ../nbs/00e_readers.ipynb #705cef34
 class ZarrImage:
     "An OME-Zarr."
     def __init__(self,
@@ -248,6 +249,7 @@ class Nd2Image:
         frame = self.file.read_frame(number)
         return frame[channel] if 'C' in size else frame
 
+# %% ../nbs/00e_readers.ipynb #abafd1a8
 def _lif_names(image):
     "Dyes of the channels of a LIF image, or the colours of their lookup tables."
     names = []
@@ -583,6 +585,7 @@ def explore(folder: str|Path, # with images, or with folders of them
         else: out.leave(below.as_posix(), _why_left(path.name, finding.pattern))
     return out
 
+# %% ../nbs/00e_readers.ipynb #1052f4d2
 def _beside(path, below, fields, root):
     "An image whose name begins as those of a known field do is a channel of it, of an unknown stain."
     if not _one_plane.search(below.name) or mask_name.fullmatch(below.name): return None
