@@ -219,7 +219,9 @@ def make_loss(name: str, # one of `losses`
     if name not in losses: raise UserError(f'{name}: is no known loss; the losses are {", ".join(losses)}.')
     known = [f.name for f in fields(losses[name])]
     wrong = [k for k in options if k not in known]
-    if wrong: raise UserError(f'{name}: has no option {", ".join(wrong)}; it has {", ".join(known) or "none"}.')
+    if wrong: raise UserError(f'{name}: has no option {", ".join(wrong)}; it has {", ".join(known)}.')
+    smoothing = options.get('smoothing', 0)
+    if not 0 <= smoothing < 1: raise UserError(f'{name}: smoothing={smoothing:g} must be from 0 to below 1.')
     return losses[name](**options)
 
 # %% ../nbs/03b_losses.ipynb #60e206a0
