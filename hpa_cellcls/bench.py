@@ -7,18 +7,19 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/bench.html.md"""
 # %% auto #0
 __all__ = ['benchmarks', 'Systems', 'Regimes', 'Seeds', 'compare_times', 'benchmark', 'labelling', 'cut_by_slices',
            'cut_by_dilation', 'cutting', 'PNGFolder', 'Memmap', 'reading', 'cutting_stage', 'training',
-           'predict_plainly', 'predicting', 'scoring', 'bench']
+           'predict_plainly', 'predicting', 'against_decoding', 'whole_way', 'scoring', 'bench']
 
 # %% ../nbs/10_bench.ipynb #b4b5b646
 import os
 from contextlib import redirect_stdout
 from io import StringIO
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
 import cv2, numpy as np, pandas as pd
 from scipy import ndimage
-from .crops import cut, cut_cell, measure_cells
+from .crops import cut, cut_cell, default_gap, measure_cells
 from .data import channels, index, read_masks
 from .labels import classes
 from .options import Place, Annotated, Count, Device, Fraction, Literal, Range, Several, as_word, command
@@ -343,6 +344,46 @@ def _predicting(ws, arch, repeats):
     timed = compare_times(ours, lambda: predict_plainly(fields, ws/'masks', network, Prepare([.1]*4, [.1]*4), 96), repeats)
     what = f'predict {len(store)} cells of {len(fields)} fields of 512 px, 96 px crops, {arch}, against a plain loop'
     return _row(what, 'cells/s', timed, len(store))
+
+# %% ../nbs/10_bench.ipynb #f698d2df
+def against_decoding(source: str|Path, # folder of images
+                     repeats: int=5, # counted runs of each
+                    ) -> dict: # as `compare_times`: `predict` with a small network, against decoding the files with OpenCV
+    "CPU time of `predict` on a folder of images."
+    from hpa_cellcls.batches import using_threads
+    from hpa_cellcls.data import find_fields
+    from hpa_cellcls.inference import predict
+    from hpa_cellcls.models import Network, save_model
+    files = [f[c] for f in find_fields(source)[0].to_dict('records') for c in channels if f[c]]
+    how = dict(side=96, keep='masked', frame='fixed', margin=.05, span=.4, gap=default_gap, only=list(channels))
+    about = dict(classes=list(classes), channels=list(channels), side=96, mean=[.1]*4, std=[.1]*4, store=how)
+    with using_threads(1), TemporaryDirectory() as home:
+        save_model(Path(home)/'model', Network('small'), about)
+        runs = iter(range(99))
+        def ours(): predict(str(source), f'{home}/model', ws=f'{home}/ws{next(runs)}', device='cpu', n_jobs=1)
+        return compare_times(ours, lambda: [cv2.imread(f, cv2.IMREAD_UNCHANGED) for f in files], repeats, process_time)
+
+# %% ../nbs/10_bench.ipynb #a2166469
+_formats = dict(png='8-bit PNG', tif='16-bit TIFF', jpg='JPEG')
+
+@benchmark
+def whole_way(repeats: int=5, # counted runs of each implementation
+              size: float=1, # fraction of the full work; 1 is what is published
+             ) -> list: # rows of the table
+    "From a folder of images to probabilities, against decoding the images."
+    n, side = max(1, round(6*size)), 2048 if size == 1 else 512
+    rows = []
+    with TemporaryDirectory() as home:
+        for i in range(n):
+            field = make_field(41, i, size=side, view=side/1280)
+            for form, (c, x) in product(_formats, field.image.items()):
+                folder = Path(home)/form
+                folder.mkdir(exist_ok=True)
+                cv2.imwrite(f'{folder}/{field.id}_{c}.{form}', x.astype(np.uint16)*257 if form == 'tif' else x)
+        for form, name in _formats.items():
+            what = f'predict {n} fields of {side} px from {name}, small, against decoding the files with OpenCV'
+            rows.append(_row(what, 'CPU s', against_decoding(Path(home)/form, min(repeats, 5))))
+    return rows
 
 # %% ../nbs/10_bench.ipynb #758a9415
 def _answers(folder, n, side):

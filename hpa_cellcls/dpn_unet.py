@@ -17,10 +17,10 @@ from pathlib import Path
 import cv2, numpy as np, torch
 from scipy import ndimage as ndi
 from skimage import filters, measure, morphology, segmentation
-from skimage.segmentation import watershed
 from torch import nn
 from fastcore.basics import patch
 from .models import compute_device, computing, precision, to_device
+from .segmentation import flood, compete
 from .stage import UserError, digest, existing, stamp, sweep, write_bytes
 
 # %% ../nbs/01a_dpn_unet.ipynb #b9fe6ef4
@@ -263,33 +263,6 @@ def _label(mask, least=0, connectivity=4):
     n, labels = cv2.connectedComponents(mask, connectivity=connectivity)
     return _renumber(labels.astype(np.uint16) if n <= 65536 else labels, n, least)
 
-# %% ../nbs/01a_dpn_unet.ipynb #0da31846
-def _compete(markers, mask, level=None, lines=False):
-    "Watershed from the markers over the pixels of the mask without a label."
-    free = (mask & (markers == 0)).astype(np.uint8)
-    near = (cv2.dilate(free, _cross) > 0) & mask
-    if not near.any(): return markers
-    found = watershed(near if level is None else level, markers*near, mask=near, watershed_line=lines)
-    return np.where(near, found, markers).astype(np.uint16)
-
-def _flood(markers, mask, k=1, level=None, lines=False):
-    "Give each region of the mask the label of its only marker; with several markers, use a watershed."
-    small = _label(mask)
-    regions = _enlarge(small, k)
-    at = np.flatnonzero((markers > 0) & (regions > 0))
-    region, label = regions.ravel()[at], markers.ravel()[at]
-    label_of = np.zeros(int(small.max())+1, np.uint16)
-    label_of[region] = label
-    flooded = label_of[regions]
-    contested = np.unique(region[label_of[region] != label])
-    boxes = ndi.find_objects(small) if len(contested) else []
-    for i in contested:
-        box = tuple(slice(p.start*k, p.stop*k) for p in boxes[i-1])
-        inside = regions[box] == i
-        level_inside = None if level is None else level[box]
-        flooded[box][inside] = _compete(markers[box]*inside, inside, level_inside, lines)[inside]
-    return flooded
-
 # %% ../nbs/01a_dpn_unet.ipynb #ca39bfb6
 def _split(labels):
     "Number the labels again, so that each connected part of a label has its own number."
@@ -337,7 +310,7 @@ def _nuclei(nuclei_pred, border, k, scale):
     seeds = _label(((nucleus > 38) & (between + border <= 242)).astype(np.uint8), 500*area)
     filled = _label((nucleus <= 102).astype(np.uint8), 1000*area) == 0
     mask = _label(filled.astype(np.uint8), 8*area) > 0
-    labels = _flood(_enlarge(seeds, k), mask.astype(np.uint8), k, lines=True)
+    labels = flood(_enlarge(seeds, k), mask, lines=True, k=k)
     return _split(_renumber(labels, int(seeds.max())+1, 2500*scale**2))
 
 def _cells(nuclei, cell_pred, k, scale):
@@ -345,9 +318,9 @@ def _cells(nuclei, cell_pred, k, scale):
     border, cell = cv2.extractChannel(cell_pred, 1), cv2.extractChannel(cell_pred, 2)
     region = (cell/255 > max(.22, _half_otsu(cell))).astype(np.uint8)
     level = _enlarge(255 - cell, k)
-    cells = _renumber(_flood(nuclei, region, k, level), int(nuclei.max())+1, 5500*scale**2)
+    cells = _renumber(flood(nuclei, region, level, k=k), int(nuclei.max())+1, 5500*scale**2)
     body = _apart(cv2.morphologyEx(cells, cv2.MORPH_CLOSE, _disk(round(6*scale))))
-    grown = _compete(_label(body), (body | _enlarge((border > 12).astype(np.uint8), k)) > 0, level)
+    grown = compete(_label(body), (body | _enlarge((border > 12).astype(np.uint8), k)) > 0, level)
     return _label(_apart(grown), 5500*scale**2, connectivity=8)
 
 # %% ../nbs/01a_dpn_unet.ipynb #5f510702
@@ -433,7 +406,7 @@ def label_nuclei(nuclei_pred: np.ndarray, # probability maps of nuclei: height x
     seeds = cv2.erode(((nucleus > 38) & (between <= 12)).astype(np.uint8), _cross)
     mask = _label((nucleus <= 102).astype(np.uint8), 1000*scale**2) == 0
     seeds = _label(seeds, connectivity=8)
-    labels = _flood(seeds, mask.astype(np.uint8), lines=True)
+    labels = flood(seeds, mask, lines=True)
     return _split(_renumber(labels, int(seeds.max())+1, 2500*scale**2))
 
 # %% ../nbs/01a_dpn_unet.ipynb #a016fd03

@@ -110,7 +110,7 @@ def fields_to_predict(source: str|Path, # workspace, or folder of images
     fields, wrong = find_fields(source, order, finding)
     ids = {*fields.id, *wrong}
     if (Path(ws)/'fields.csv').exists(): _same_fields(ws, ids)
-    seen = measure_fields(ws, fields, wrong, n_jobs)
+    seen = measure_fields(ws, fields, wrong, n_jobs, sizes=True)
     if not seen.results:
         why, _ = next(iter(seen.failed.values()))
         raise UserError(f'{source}: none of its {len(ids)} fields can be used; {why}')
@@ -156,7 +156,7 @@ def field_cells(task: dict, # field, its file of masks, ways of cutting; a segme
 def _find_cells(image, maps, segmenter):
     "Masks, from the channels that `segment` looks at, or from maps that its networks have made."
     image = {c: image[c] for c in ('red', 'blue', 'yellow') if c in image}
-    return [x.astype(np.uint16) for x in (segmenter(image) if maps is None else segmenter.label(image, maps))]
+    return [np.asarray(x, np.uint16) for x in (segmenter(image) if maps is None else segmenter.label(image, maps))]
 
 def _stacked(crops, way):
     return np.stack(crops) if crops else np.zeros((0, len(way['only']), way['side'], way['side']), np.uint8)
