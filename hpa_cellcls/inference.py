@@ -414,7 +414,8 @@ def _gather(parts, failed, seconds, abouts):
     n = table.id.value_counts()
     results = {f['id']: dict(cells=int(n.get(f['id'], 0))) for part in parts.fields.values() for f in part if f['id'] not in failed}
     speed = f'; {parts.fresh/seconds:.1f} fields/s' if parts.fresh else ''
-    return Outcome('predict', results, failed, len(results) - parts.fresh, f'{len(table)} cells are in {path}{speed}.')
+    note = f'{len(table)} cells are in {path}{speed}.'
+    return Outcome('predict', results, failed, len(results) - parts.fresh, note, ('Predictions', str(path.parents[1]), path.stem))
 
 # %% ../nbs/06_inference.ipynb #2137d2f1
 def _predict_cells(ws, model, name, own, segmenting, fields, failed, views, reduce, batch, device, threads, n_jobs):
@@ -531,7 +532,7 @@ def _predict_fields(ws, model, name, own, segmenting, views, reduce, batch, devi
     if own.readout == 'none': return out
     failed = _make_masks(ws, segmenting, device, n_jobs)
     cells = predict_cells_by_image(ws, model, name, own.readout, own.keep, windows=own.windows, margin=own.margin, **common)
-    return Outcome('predict', cells.results, failed | out.failed | cells.failed, cells.skipped, f'{out.note} {cells.note}')
+    return Outcome('predict', cells.results, failed | out.failed | cells.failed, cells.skipped, f'{out.note} {cells.note}', cells.shows)
 
 def _predict_maps(ws, model, name, own, segmenting, device, threads, n_jobs):
     "Predict with a model with class maps."
