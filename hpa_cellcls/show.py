@@ -66,7 +66,7 @@ class Fields:
         self.table = _of_field(read_fields(ws), id, ws)
 
     def __len__(self): return len(self.table)
-    def __repr__(self): return f'{len(self)} fields in {self.ws}, {(self.table.labels != "").sum()} of them with labels'
+    def __repr__(self): return f'{_counted(len(self), "field")} in {self.ws}, {(self.table.labels != "").sum()} with labels'
     def __getitem__(self,
                     id: str, # of a field
                    ): # that field
@@ -92,6 +92,10 @@ class Fields:
     def _repr_html_(self): return f'<p>{escape(repr(self))}</p>{self.pictures()._repr_html_()}{html_table(self.summary, 5)}'
 
 # %% ../nbs/11d_show.ipynb #f579c17c
+def _counted(n, what):
+    "Such as `1 field` or `8 fields`."
+    return f'{n} {what}{"s"*(n != 1)}'
+
 def _of_field(table, id, where):
     "The rows of one field, or all."
     if not id: return table.reset_index(drop=True)
@@ -127,7 +131,7 @@ class Cells:
         self.table = _of_field(self.store.table, id, self.ws/'cells')
 
     def __len__(self): return len(self.rows)
-    def __repr__(self): return f'{len(self)} cells of {self.table.id.nunique()} fields in {self.ws/"cells"}, {self.store.shape[1]} pixels wide'
+    def __repr__(self): return f'{_counted(len(self), "cell")} of {_counted(self.table.id.nunique(), "field")} in {self.ws/"cells"}, {self.store.shape[1]} pixels wide'
     def __getitem__(self,
                     id: str, # of a field
                    ): # the cells of that field
@@ -179,7 +183,7 @@ class Predictions:
         self.probabilities = self.table[list(probability_columns)].to_numpy()
 
     def __len__(self): return len(self.table)
-    def __repr__(self): return f'{len(self)} cells of {self.table.id.nunique()} fields, predictions {self.path.stem}'
+    def __repr__(self): return f'{_counted(len(self), "cell")} of {_counted(self.table.id.nunique(), "field")}, predictions {self.path.stem}'
     def __getitem__(self,
                     id: str, # of a field
                    ): # the predictions of that field

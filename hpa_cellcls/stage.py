@@ -466,7 +466,8 @@ def html_table(table: pd.DataFrame, # the index is not shown
     "A table as HTML; values that show themselves in Jupyter do so here too."
     def cell(value):
         if hasattr(value, '_repr_html_'): return value._repr_html_()
-        return escape(f'{value:.3g}' if isinstance(value, float) else str(value))
+        if isinstance(value, float): return f'{value:.3g}' if value == value else '–'
+        return escape(str(value))
     def row(values, tag): return '<tr>' + ''.join(f'<{tag}>{cell(v)}</{tag}>' for v in values) + '</tr>'
     rows = [row(values, 'td') for values in table.head(most).itertuples(index=False)]
     html = f'<table class="dataframe"><thead>{row(table.columns, "th")}</thead><tbody>{"".join(rows)}</tbody></table>'
