@@ -32,7 +32,8 @@ from filelock import FileLock, Timeout
 
 # %% ../nbs/00c_stage.ipynb #dba138fb
 class UserError(Exception):
-    "An error that the user can fix: one sentence that names the file, what is wrong and what to do."
+    "An error that the user can fix: one sentence that names the file, what is wrong and what to do; Jupyter shows no traceback with it."
+    def _render_traceback_(self): return [f'UserError: {self}']
 
 # %% ../nbs/00c_stage.ipynb #69d622cb
 def existing(path: str|Path, # file or folder that must exist
