@@ -131,7 +131,9 @@ class Cells:
         self.table = _of_field(self.store.table, id, self.ws/'cells')
 
     def __len__(self): return len(self.rows)
-    def __repr__(self): return f'{_counted(len(self), "cell")} of {_counted(self.table.id.nunique(), "field")} in {self.ws/"cells"}, {self.store.shape[1]} pixels wide'
+    def __repr__(self):
+        number = f'{_counted(len(self), "cell")} of {_counted(self.table.id.nunique(), "field")}'
+        return f'{number} in {self.ws/"cells"}, {self.store.shape[1]} pixels wide'
     def __getitem__(self,
                     id: str, # of a field
                    ): # the cells of that field
@@ -183,7 +185,8 @@ class Predictions:
         self.probabilities = self.table[list(probability_columns)].to_numpy()
 
     def __len__(self): return len(self.table)
-    def __repr__(self): return f'{_counted(len(self), "cell")} of {_counted(self.table.id.nunique(), "field")}, predictions {self.path.stem}'
+    def __repr__(self):
+        return f'{_counted(len(self), "cell")} of {_counted(self.table.id.nunique(), "field")}, predictions {self.path.stem}'
     def __getitem__(self,
                     id: str, # of a field
                    ): # the predictions of that field
