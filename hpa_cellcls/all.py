@@ -18,6 +18,7 @@ from .data import channels, composite, plot_fields, read_field, read_fields, rea
 from .export import cell_table, quality_flags
 from .inference import plot_predictions
 from .labels import class_index, classes, join_labels, label_matrix, parse_labels
+from .options import read_config
 from .show import Cells, Fields, Picture, Predictions
 from .stage import Outcome, UserError, read_table, write_table
 from .store import CellStore
@@ -40,10 +41,11 @@ class _Late:
     def __repr__(self): return f'<function {self.__name__} of {self.__module__}>'
 
 # %% ../nbs/16_all.ipynb #8833928c
-_commands = {function: _Late(module, function) for module, function in [*commands.values(), *systems.values(), ('models', 'load_model')]}
+_others = [('models', 'load_model'), ('validation', 'cell_truth')]
+_commands = {function: _Late(module, function) for module, function in [*commands.values(), *systems.values(), *_others]}
 globals().update(_commands)
 __all__ = [*_commands, 'Path', 'np', 'pd',
            'contact_sheet', 'channels', 'composite', 'plot_fields', 'read_field', 'read_fields', 'read_masks', 'stains', 'write_masks',
            'cell_table', 'quality_flags', 'plot_predictions', 'class_index', 'classes', 'join_labels', 'label_matrix', 'parse_labels',
            'Cells', 'Fields', 'Picture', 'Predictions', 'Outcome', 'UserError', 'read_table', 'write_table', 'CellStore',
-           'field_shares', 'probability_columns', 'read_embeddings', 'read_predictions', 'make_field']
+           'field_shares', 'probability_columns', 'read_embeddings', 'read_predictions', 'make_field', 'read_config']
