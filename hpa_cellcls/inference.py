@@ -361,7 +361,7 @@ def _work(parts, missing, classifiers, how, n_jobs):
 # %% ../nbs/06_inference.ipynb #446bd885
 @dataclass(kw_only=True)
 class CellOptions:
-    "What a prediction with models of cells can be told."
+    "Options of a prediction with models of cells."
     negative: Literal['network', 'rest']='network' # cells: Negative by the network, or by the rest: the smallest of 1 - p
     field_context: bool=True # cells: use the field's other cells as evidence, if the model knows how their labels agree
     border: Share=1. # cells: multiply the probabilities of border cells by this
@@ -449,7 +449,7 @@ Weights = Annotated[str, Several(float, Range(0), words=('found',))]
 
 @dataclass(kw_only=True)
 class FieldOptions:
-    "What a prediction with models of whole fields can be told."
+    "Options of a prediction with models of whole fields."
     readout: Literal['image', 'field', 'crop', 'none']='image' # fields: cells from the image, the field without other cells, a crop
     keep: Literal['neighbours', 'masked']='neighbours' # fields, --readout field: with the background (neighbours), or masked
     windows: Literal['auto', 'always', 'never']='auto' # fields, --readout field: context windows around cells where the network allows it
@@ -463,7 +463,7 @@ class FieldOptions:
 
 @dataclass(kw_only=True)
 class MapOptions:
-    "What a prediction with class maps can be told."
+    "Options of a prediction with class maps."
     mapping: Literal['both', 'sigmoid', 'booster', 'pooled']='both' # class maps: both, sigmoid (A), booster (B), pooled (logits)
 
 # %% ../nbs/06_inference.ipynb #462ab411

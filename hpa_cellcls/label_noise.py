@@ -397,7 +397,7 @@ def refine(ws: str, # workspace
            prior: Prior='atlas', # how often classes show may be as people saw it in the atlas (atlas), or no such prior (none)
            device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
            threads: Count=1, # CPU threads
-          ) -> Outcome: # its note tells the estimated prevalence
+          ) -> Outcome: # its note has the estimated prevalence
     "Estimate the label noise of a model's training cells, refit its last layer to soft labels, and calibrate it."
     folder = existing(Path(ws)/'models'/first, 'model (`hpa_cellcls train --labels copied` makes it)')
     store = CellStore(Path(ws)/'cells')
