@@ -19,7 +19,7 @@ from .export import cell_table, quality_flags
 from .inference import plot_predictions
 from .labels import class_index, classes, join_labels, label_matrix, parse_labels
 from .options import read_config
-from .show import Cells, Fields, Picture, Predictions
+from .show import Cells, Fields, Model, Picture, Predictions
 from .stage import Outcome, UserError, read_table, write_table
 from .store import CellStore
 from .submission import field_shares, probability_columns, read_embeddings, read_predictions
@@ -47,5 +47,5 @@ globals().update(_commands)
 __all__ = [*_commands, 'Path', 'np', 'pd',
            'contact_sheet', 'channels', 'composite', 'plot_fields', 'read_field', 'read_fields', 'read_masks', 'stains', 'write_masks',
            'cell_table', 'quality_flags', 'plot_predictions', 'class_index', 'classes', 'join_labels', 'label_matrix', 'parse_labels',
-           'Cells', 'Fields', 'Picture', 'Predictions', 'Outcome', 'UserError', 'read_table', 'write_table', 'CellStore',
+           'Cells', 'Fields', 'Model', 'Picture', 'Predictions', 'Outcome', 'UserError', 'read_table', 'write_table', 'CellStore',
            'field_shares', 'probability_columns', 'read_embeddings', 'read_predictions', 'make_field', 'read_config']

@@ -896,4 +896,4 @@ def _outcome(task, name, result, failed=(), skipped=0):
     note = f'{name}: epoch {result["epoch"]} of {result["epochs"]} is kept; {scores}; {result["examples_s"]:.0f} {task.unit}s/s.'
     if result.get('begun_from'): note += f' Begun from {result["begun_from"]}.'
     if result['warning']: note += ' ' + result['warning']
-    return Outcome(task.stage, {name: result}, dict(failed), int(skipped), note)
+    return Outcome(task.stage, {name: result}, dict(failed), int(skipped), note, ('Model', str(task.ws), name))
