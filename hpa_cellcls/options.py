@@ -298,6 +298,7 @@ def _add_option(parser, name, p, text):
     for spelling in option.option_strings:
         parser._option_string_actions.setdefault('--' + spelling[2:].replace('-', '_'), option)
 
+# %% ../nbs/00f_options.ipynb #e88f7755
 def _metavar(p):
     "What the help shows in place of a value."
     kind, choices, _ = declared(p.annotation)

@@ -112,13 +112,14 @@ def _names(labels):
     "Labels as names."
     return ', '.join(classes[k] for k in parse_labels(labels)) if labels else ''
 
-# %% ../nbs/11d_show.ipynb #40f74d9b
+# %% ../nbs/11d_show.ipynb #722b2aca
 def strip(crops: list, # pictures of one size
           alt: str, # what they show, in words
          ) -> Picture|str: # the pictures in a row; empty without any
     "A few cells side by side."
     return Picture(np.hstack(crops), alt) if len(crops) else ''
 
+# %% ../nbs/11d_show.ipynb #40f74d9b
 class Cells:
     "The cells that `cut` has stored; `cells[id]` are those of one field."
     def __init__(self,
@@ -148,20 +149,21 @@ class Cells:
         counts = pd.DataFrame({'class': classes, 'alone': single, 'among others': several})
         return counts[single + several > 0].sort_values(['alone', 'among others'], ascending=False, ignore_index=True)
 
-    def pictures(self,
-                 label: str='', # number of a class: cells of images with this label alone (any)
-                 n: int=6, # maximum number of cells, evenly over all
-                 side: int=56, # of each, in pixels
-                 gain: float=1.5, # brightness
-                ) -> Picture|str: # in a row
-        "Some of the cells."
-        rows = self.rows[(self.table.labels == label).to_numpy()] if label else self.rows
-        some = rows[np.unique(np.linspace(0, len(rows) - 1, n).round().astype(int))] if len(rows) else []
-        crops = [composite(dict(zip(self.store.params['only'], self.store[i])), gain=gain) for i in some]
-        crops = [cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA) for crop in crops]
-        return strip(crops, f'{len(crops)} cells' + f' of images with the label {_names(label)}'*bool(label))
-
 # %% ../nbs/11d_show.ipynb #bffb2411
+@patch
+def pictures(self: Cells,
+             label: str='', # number of a class: cells of images with this label alone (any)
+             n: int=6, # maximum number of cells, evenly over all
+             side: int=56, # of each, in pixels
+             gain: float=1.5, # brightness
+            ) -> Picture|str: # in a row
+    "Some of the cells."
+    rows = self.rows[(self.table.labels == label).to_numpy()] if label else self.rows
+    some = rows[np.unique(np.linspace(0, len(rows) - 1, n).round().astype(int))] if len(rows) else []
+    crops = [composite(dict(zip(self.store.params['only'], self.store[i])), gain=gain) for i in some]
+    crops = [cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA) for crop in crops]
+    return strip(crops, f'{len(crops)} cells' + f' of images with the label {_names(label)}'*bool(label))
+
 @patch
 def _repr_html_(self: Cells):
     counts = self.counts
@@ -218,15 +220,16 @@ def surest(self: Predictions,
           ) -> list: # for each class its cells in a row, or an empty text
     "The cells that most probably show a class."
     table = self.table.assign(k=self.probabilities.argmax(1), p=self.probabilities.max(1)).sort_values('p', ascending=False)
-    few = table.drop_duplicates('k').id.unique()[:most]
-    picked = table[table.id.isin(few)].groupby('k', sort=False).head(n)
     fields, crops = read_fields(self.ws).set_index('id', drop=False), {}
+    few = table[table.id.isin(fields.index)].drop_duplicates('k').id.unique()[:most]
+    picked = table[table.id.isin(few)].groupby('k', sort=False).head(n)
     for id, cells in picked.groupby('id'):
         image, masks = read_field(fields.loc[id]), read_masks(self.ws/'masks'/f'{id}.tif')[1]
         for row, cell in cells.iterrows(): crops[row] = dimmed_crop(image, masks, cell, 56)
     def of_class(name): return [crops[row] for row in picked.index[picked.k == classes.index(name)]]
     return [strip(of_class(name), f'cells that show {name} most probably') for name in names]
 
+# %% ../nbs/11d_show.ipynb #78466467
 @patch
 def picture(self: Predictions,
             side: int=400, # in pixels
