@@ -117,6 +117,9 @@ pseudolabel ws --models=copied --name=new # copied
 pseudolabel ws --models=best --rule=thresholds --name=new # best
 refine ws --first=fields --name=new # fields
 train ws --name=new --init=fields --epochs=1 # fields
+train ws --name=new --epochs=1 --config=absent.yaml # absent
+train ws --name=new --epochs=1 --config=pictures # pictures
+train ws --name=new --epochs=1 --config=submission.csv # submission
 train ws --name=new --fold=0,7 --epochs=1 # fold
 train ws --name=new --fold=0,1 --epochs=1 # fold
 train ws --name=new --labels=pseudo --refine-labels=.5 --epochs=1 # refine_labels

@@ -510,7 +510,8 @@ def predict_maps(ws: str, # workspace with fields.csv and masks
         table = pd.concat(rows, ignore_index=True)
         write_predictions(path, table, about)
         record.add('predictions', dict(cells=len(table)), fingerprint([path], record.folder))
-    return Outcome('predict', out.results, out.failed, out.skipped, f'{len(table)} cells in {path}.')
+    return Outcome('predict', out.results, out.failed, out.skipped, f'{len(table)} cells in {path}.',
+                   ('Predictions', str(path.parents[1]), path.stem))
 
 def _rows(field, reading, probabilities):
     "The rows of one field in the table of predictions."

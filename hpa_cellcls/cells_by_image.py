@@ -294,4 +294,5 @@ def _predict(ws, name, members, how, of_fields, batch, device, progress):
     table = pd.DataFrame(cells, columns=prediction_columns)
     write_predictions(path, table, how | dict(models={m.name: m.share for m in members}))
     results = {k: dict(cells=int(n)) for k, n in table.groupby('id').size().items()}
-    return Outcome('predict', results, failed | out.failed, out.skipped, f'{len(table)} cells in {path}.')
+    return Outcome('predict', results, failed | out.failed, out.skipped, f'{len(table)} cells in {path}.',
+                   ('Predictions', str(path.parents[1]), path.stem))

@@ -56,6 +56,7 @@ def overview() -> str: # what `hpa_cellcls --help` prints
     parts += [f'{section}\n{_rows(known)}' for section, known in sections.items()]
     parts += [f'Kaggle\n{_group_row("kaggle")}',
               'Every command can be interrupted and run again: it resumes. --debug shows tracebacks.\n'
+              '--config FILE gives options from a file, or from the record of a run, such as WS/models/NAME/train.json.\n'
               'Exit status: 0 done, 1 done but some fields failed, 2 bad input or usage, 3 a bug of ours.']
     return '\n\n'.join(parts)
 

@@ -270,6 +270,7 @@ def cut(ws: str, # workspace with fields.csv and masks
                     inputs=_cut_inputs, output=dest/'manifest.json', n_jobs=n_jobs)
     for result in out.results.values(): out.failed |= {k: (why, '') for k, why in result['failed'].items()}
     _finish(dest, out)
+    out.shows = 'Cells', str(ws)
     return out
 
 def _cut_inputs(item):

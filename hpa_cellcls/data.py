@@ -528,6 +528,7 @@ def index(folder: str, # folder with the images, or with folders of them; or of 
     write_table(Path(ws)/'index'/'intensity.csv', _intensities(out.results))
     if masks: notes.append(_take_masks(ws, fields, own, wrong_masks, n_jobs, out))
     out.note = f'{len(fields)} fields are in {write_fields(ws, fields)}. ' + ' '.join(notes)
+    out.shows = 'Fields', str(ws)
     return out
 
 # %% ../nbs/00_data.ipynb #43f26d9c

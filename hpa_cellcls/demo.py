@@ -1,4 +1,4 @@
-"""After this page you have run S1 and our own system on generated fields with one command, and look at the report.
+"""After this page you have run S1 and our system `best` on generated fields with one command, and look at the report.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/report.html.md"""
 
@@ -58,7 +58,7 @@ def _draw_and_segment(home, size, seed, n_jobs):
                 segment(ws, n_jobs=n_jobs), cut(ws, side=96, frame='fixed', gap=default_gap, n_jobs=n_jobs))
 
 def _train_all(ws, epochs, seed):
-    "Train both stages of S1, and our system."
+    "Train both stages of S1, and our system `best`."
     _print_step(4, 'S1, first stage: training on cells of single-label images', train(ws, 'single', epochs=epochs[0], seed=seed))
     _print_step(5, 'S1: training on pseudo-labels of all other cells, too', train_full(ws, epochs=epochs[1], seed=seed))
     _print_step(6, 'Our system: training on image labels given to every cell, with their noise estimated',
@@ -92,7 +92,7 @@ def demo(dest: Place='demo', # folder for all files of the demo
          seed: Annotated[int, Range(0, 2**30)]=0, # random seed of the fields and the training
          n_jobs: Count=None, # processes (all cores)
         ) -> Outcome: # its note is the table of scores
-    "S1 and our system on generated fields: draw, segment, cut, train, predict, score, report."
+    "S1 and our system best on generated fields: draw, segment, cut, train, predict, score, report."
     start = perf_counter()
     home = Path(dest)
     _draw_and_segment(home, sizes[size], seed, n_jobs)

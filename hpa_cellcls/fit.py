@@ -37,7 +37,7 @@ from hpa_cellcls.models import (
 from .options import (
     Amount, Annotated, Count, Device, Duration, Folds, Literal, Log, Positive, Range, ShareBelowOne, Sides, Whole, defaults_of, seconds)
 from .score import f1, mean_ap
-from .stage import Outcome, Record, UserError, bar_of, existing, fingerprint, write_bytes, write_figure, write_table
+from .stage import Outcome, Record, UserError, bar_of, end_bar, existing, fingerprint, write_bytes, write_figure, write_table
 from .store import CellStore
 from .subcell import is_subcell
 from torch.amp import GradScaler
@@ -641,7 +641,7 @@ def progress_bar(self: Checkpointer,
     self.bar = bar_of(range(total), total, label)
     self.bar.update(0)
     yield
-    print()
+    end_bar(self.bar)
     self.bar = None
 
 # %% ../nbs/03f_fit.ipynb #1dc0626b
@@ -896,4 +896,4 @@ def _outcome(task, name, result, failed=(), skipped=0):
     note = f'{name}: epoch {result["epoch"]} of {result["epochs"]} is kept; {scores}; {result["examples_s"]:.0f} {task.unit}s/s.'
     if result.get('begun_from'): note += f' Begun from {result["begun_from"]}.'
     if result['warning']: note += ' ' + result['warning']
-    return Outcome(task.stage, {name: result}, dict(failed), int(skipped), note)
+    return Outcome(task.stage, {name: result}, dict(failed), int(skipped), note, ('Model', str(task.ws), name))

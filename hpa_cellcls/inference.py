@@ -361,7 +361,7 @@ def _work(parts, missing, classifiers, how, n_jobs):
 # %% ../nbs/06_inference.ipynb #446bd885
 @dataclass(kw_only=True)
 class CellOptions:
-    "What a prediction with models of cells can be told."
+    "Options of a prediction with models of cells."
     negative: Literal['network', 'rest']='network' # cells: Negative by the network, or by the rest: the smallest of 1 - p
     field_context: bool=True # cells: use the field's other cells as evidence, if the model knows how their labels agree
     border: Share=1. # cells: multiply the probabilities of border cells by this
@@ -414,7 +414,8 @@ def _gather(parts, failed, seconds, abouts):
     n = table.id.value_counts()
     results = {f['id']: dict(cells=int(n.get(f['id'], 0))) for part in parts.fields.values() for f in part if f['id'] not in failed}
     speed = f'; {parts.fresh/seconds:.1f} fields/s' if parts.fresh else ''
-    return Outcome('predict', results, failed, len(results) - parts.fresh, f'{len(table)} cells are in {path}{speed}.')
+    note = f'{len(table)} cells are in {path}{speed}.'
+    return Outcome('predict', results, failed, len(results) - parts.fresh, note, ('Predictions', str(path.parents[1]), path.stem))
 
 # %% ../nbs/06_inference.ipynb #2137d2f1
 def _predict_cells(ws, model, name, own, segmenting, fields, failed, views, reduce, batch, device, threads, n_jobs):
@@ -448,7 +449,7 @@ Weights = Annotated[str, Several(float, Range(0), words=('found',))]
 
 @dataclass(kw_only=True)
 class FieldOptions:
-    "What a prediction with models of whole fields can be told."
+    "Options of a prediction with models of whole fields."
     readout: Literal['image', 'field', 'crop', 'none']='image' # fields: cells from the image, the field without other cells, a crop
     keep: Literal['neighbours', 'masked']='neighbours' # fields, --readout field: with the background (neighbours), or masked
     windows: Literal['auto', 'always', 'never']='auto' # fields, --readout field: context windows around cells where the network allows it
@@ -462,7 +463,7 @@ class FieldOptions:
 
 @dataclass(kw_only=True)
 class MapOptions:
-    "What a prediction with class maps can be told."
+    "Options of a prediction with class maps."
     mapping: Literal['both', 'sigmoid', 'booster', 'pooled']='both' # class maps: both, sigmoid (A), booster (B), pooled (logits)
 
 # %% ../nbs/06_inference.ipynb #462ab411
@@ -531,7 +532,7 @@ def _predict_fields(ws, model, name, own, segmenting, views, reduce, batch, devi
     if own.readout == 'none': return out
     failed = _make_masks(ws, segmenting, device, n_jobs)
     cells = predict_cells_by_image(ws, model, name, own.readout, own.keep, windows=own.windows, margin=own.margin, **common)
-    return Outcome('predict', cells.results, failed | out.failed | cells.failed, cells.skipped, f'{out.note} {cells.note}')
+    return Outcome('predict', cells.results, failed | out.failed | cells.failed, cells.skipped, f'{out.note} {cells.note}', cells.shows)
 
 def _predict_maps(ws, model, name, own, segmenting, device, threads, n_jobs):
     "Predict with a model with class maps."

@@ -383,10 +383,10 @@ def _refit_model(record, folder, cells, predictions, device, threads):
     medians = prevalences[['single', 'multi']][:negative].median().round(3).to_dict()
     record.add('model', dict(cells=len(cells), **medians), fingerprint(files, record.folder))
 
-def _outcome(name, result, skipped=0):
+def _outcome(ws, name, result, skipped=0):
     note = (f'{name}: from {result["cells"]} cells; about {result["single"]:.0%} of the cells show the label of an image with one label, '
             f'{result["multi"]:.0%} a label of an image with several (median over classes).')
-    return Outcome('refine', {name: result}, {}, skipped, note)
+    return Outcome('refine', {name: result}, {}, skipped, note, ('Model', str(ws), name))
 
 # %% ../nbs/09a_label_noise.ipynb #62ed47f7
 @command
@@ -397,7 +397,7 @@ def refine(ws: str, # workspace
            prior: Prior='atlas', # how often classes show may be as people saw it in the atlas (atlas), or no such prior (none)
            device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
            threads: Count=1, # CPU threads
-          ) -> Outcome: # its note tells the estimated prevalence
+          ) -> Outcome: # its note has the estimated prevalence
     "Estimate the label noise of a model's training cells, refit its last layer to soft labels, and calibrate it."
     folder = existing(Path(ws)/'models'/first, 'model (`hpa_cellcls train --labels copied` makes it)')
     store = CellStore(Path(ws)/'cells')
@@ -405,6 +405,6 @@ def refine(ws: str, # workspace
     dest = Path(ws)/'models'/name
     params = dict(first=first, made=content(folder/'model.safetensors'), steps=steps, prior=prior)
     with Record(dest, 'refine', params, defaults_of(refine), dest/'model.json').held() as record:
-        if 'model' in record.entries() and not record.damaged(): return _outcome(name, record.entries()['model']['result'], 1)
+        if 'model' in record.entries() and not record.damaged(): return _outcome(ws, name, record.entries()['model']['result'], 1)
         _refit_model(record, folder, store.select(rows), predictions, compute_device(device), threads)
-        return _outcome(name, record.entries()['model']['result'])
+        return _outcome(ws, name, record.entries()['model']['result'])

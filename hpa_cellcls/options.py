@@ -8,16 +8,16 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/options.html.md"""
 __all__ = ['Count', 'Whole', 'Share', 'Positive', 'Amount', 'Name', 'Names', 'Place', 'Device', 'Duration', 'Thresholds', 'Folds',
            'Sides', 'ShareBelowOne', 'Fraction', 'Log', 'Range', 'is_name', 'seconds', 'is_place', 'is_threshold',
            'is_device', 'Several', 'declared', 'allowed', 'checked', 'option_name', 'command', 'defaults_of',
-           'with_options', 'comments_of', 'as_word', 'parser_of', 'typed']
+           'with_options', 'comments_of', 'as_word', 'parser_of', 'read_config', 'typed']
 
 # %% ../nbs/00f_options.ipynb #8ea17780
-import argparse, difflib, inspect, math, re, typing
+import argparse, difflib, inspect, json, math, re, typing
 from dataclasses import fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Literal
 from fastcore.docments import docments
-from .stage import UserError
+from .stage import UserError, existing
 
 # %% ../nbs/00f_options.ipynb #d7477c9e
 class Range:
@@ -283,7 +283,10 @@ def parser_of(function: callable, # a command
                      argument_default=argparse.SUPPRESS, formatter_class=argparse.RawDescriptionHelpFormatter)
     comments = comments_of(function)
     for k, p in known.items(): _add_option(parser, k, p, _help_text(p, comments.get(k) or ''))
+    parser.add_argument('--config', action=_Once, metavar='FILE', help=_about_config)
     return parser
+
+_about_config = 'file with options, YAML or JSON, or the record of a run, such as WS/models/NAME/train.json; what is typed wins'
 
 def _add_option(parser, name, p, text):
     "Add one parameter: as an option, and perhaps as a positional argument too."
@@ -295,6 +298,7 @@ def _add_option(parser, name, p, text):
     for spelling in option.option_strings:
         parser._option_string_actions.setdefault('--' + spelling[2:].replace('-', '_'), option)
 
+# %% ../nbs/00f_options.ipynb #e88f7755
 def _metavar(p):
     "What the help shows in place of a value."
     kind, choices, _ = declared(p.annotation)
@@ -313,14 +317,50 @@ def _help_text(p, text):
         notes.append(f'default {in_words[1]}')
     return f'{text} ({"; ".join(notes)})' if notes else text
 
+# %% ../nbs/00f_options.ipynb #0354ed45
+def read_config(path: str|Path, # file with options, YAML or JSON, or the record of a stage
+                function: callable, # the command that they are for
+               ) -> dict: # parameter -> value, checked
+    "The options of a command in a file."
+    known = inspect.signature(function).parameters
+    found = _named_values(path)
+    is_record = isinstance(found.get('params'), dict) and 'stage' in found
+    values = {str(k).replace('-', '_'): _one_value(path, k, v) for k, v in (found['params'] if is_record else found).items()}
+    unknown = [k for k in values if k not in known]
+    if is_record and len(unknown) == len(values):
+        raise UserError(f'{path}: is the record of `{found["stage"]}`, which has no option in common with this command; give another file.')
+    if unknown and not is_record:
+        near = difflib.get_close_matches(unknown[0], known, 1)
+        hint = f' (did you mean {near[0]}?)' if near else ''
+        raise UserError(f'{path}: {unknown[0]} is no option of this command{hint}; `--help` lists them.')
+    try: return _checked_all(known, {k: v for k, v in values.items() if k in known and v is not None})
+    except UserError as e: raise UserError(f'{path}: {e}') from None
+
+def _named_values(path):
+    "The names and values in a file."
+    import yaml
+    try: text = existing(path, 'file of options (--config)').read_text(encoding='utf-8')
+    except (ValueError, OSError): text = ''
+    try: found = yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError): found = None
+    if isinstance(found, dict): return found
+    raise UserError(f'{path}: holds no options; write one a line, such as `epochs: 24`.')
+
+def _one_value(path, name, value):
+    "A value as it would be typed: lists become text with commas."
+    if isinstance(value, dict): raise UserError(f'{path}: {name} has several named values; give it one, or a list.')
+    return ','.join(map(str, value)) if isinstance(value, list) else value
+
 # %% ../nbs/00f_options.ipynb #52c247cd
 def typed(function: callable, # a command
           name: str, # name of the program and the command
           args: list, # words that were typed after the name
          ) -> dict: # parameter -> value
-    "Parse and check what was typed for a command; `--help` prints the options and exits."
+    "Parse and check what was typed for a command and what is in its `--config`; `--help` prints the options and exits."
     parameters = inspect.signature(function).parameters
     given = vars(parser_of(function, name).parse_intermixed_args(args))
+    file = given.pop('config', None)
+    if file is not None: given = read_config(file, function) | given
     missing = [k.upper() for k, p in parameters.items() if p.default is p.empty and k not in given]
     if missing:
         raise UserError(f'{name.removeprefix("hpa_cellcls ")}: {", ".join(missing)} must be given; `{name} --help` lists the options.')

@@ -225,7 +225,7 @@ def plot_real(table: pd.DataFrame, # rows of `real`
     return fig
 
 def _plot_told(ax, told):
-    "True classes in rows, told ones in columns, as shares of the row."
+    "True classes in rows, predicted ones in columns, as shares of the row."
     pairs = told.what.str.split(' as ', expand=True)
     names = list(dict.fromkeys(pairs[0]))
     shares = (told.value / told.n).to_numpy().reshape(len(names), len(names))

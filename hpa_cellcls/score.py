@@ -12,6 +12,7 @@ __all__ = ['min_overlap', 'precision_recall', 'average_precision', 'area_under',
 # %% ../nbs/06b_score.ipynb #17189b62
 from array import array
 from dataclasses import dataclass, field
+from html import escape
 from importlib.resources import files
 from json import dumps
 import numpy as np, pandas as pd
@@ -20,7 +21,7 @@ from pycocotools import mask as coco
 from scipy.optimize import minimize_scalar
 from .labels import classes
 from .options import Annotated, Literal, Several, command
-from .stage import UserError, write_text
+from .stage import UserError, html_table, write_text
 from .submission import Objects, Rows, decode_mask, read_objects
 
 # %% ../nbs/06b_score.ipynb #80588205
@@ -292,6 +293,11 @@ def __repr__(self: Score):
     others = ''.join(f', {name} {ap[self.n_truth > 0].mean():.4f}' for name, ap in self.beside.items())
     total = f'mAP {self.mAP:.4f}{others} over {(self.n_truth > 0).sum()} classes ({self.mode}, {self.verified})'
     return '\n'.join([text, f'\n{total}', *self.notes])
+
+@patch
+def _repr_html_(self: Score):
+    total = repr(self).split('\n\n')[-1]
+    return f'<p>{escape(total)}</p>{html_table(self.table[self.n_truth > 0])}'
 
 @patch
 def as_dict(self: Score) -> dict: # mAP, mode, verified; by class AP (`None` where there is no cell), n_gt, n_det, n_tp, beside

@@ -528,6 +528,7 @@ def segment(ws: str, # workspace with fields.csv
     if n_cells:
         out.note = f'{sum(n_cells)} cells, {at_border} of them at the border; a field has {min(n_cells)} to {max(n_cells)}.'
     if own: out.note = f'{out.note} {len(own)} fields keep the masks that were brought.'.lstrip()
+    out.shows = 'Fields', str(ws)
     return out
 
 # %% ../nbs/01_segmentation.ipynb #e8fc45c5

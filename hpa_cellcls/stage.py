@@ -7,14 +7,17 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/stage.html.md"""
 # %% auto #0
 __all__ = ['UserError', 'existing', 'whole_file', 'write_bytes', 'write_text', 'write_table', 'write_figure', 'read_table',
            'read_json', 'read_parquet', 'sweep', 'Record', 'digest', 'fingerprint', 'damage', 'as_recorded', 'stamp',
-           'content', 'Inputs', 'run_one', 'about_disk', 'Outcome', 'prepare_one', 'bar_of', 'with_progress',
-           'write_failures', 'run_stage', 'code_checksum', 'write_results', 'read_results', 'about_results', 'check']
+           'content', 'Inputs', 'run_one', 'about_disk', 'Outcome', 'html_table', 'prepare_one', 'bar_of', 'end_bar',
+           'with_progress', 'write_failures', 'run_stage', 'code_checksum', 'write_results', 'read_results',
+           'about_results', 'check']
 
 # %% ../nbs/00c_stage.ipynb #aae80eb7
 import csv, errno, io, json, os, platform, re, subprocess, sys, tempfile, traceback
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import file_digest, sha256
+from html import escape
+from importlib import import_module
 from importlib.metadata import version
 from importlib.resources import files
 from itertools import takewhile
@@ -29,7 +32,8 @@ from filelock import FileLock, Timeout
 
 # %% ../nbs/00c_stage.ipynb #dba138fb
 class UserError(Exception):
-    "An error that the user can fix: one sentence that names the file, what is wrong and what to do."
+    "An error that the user can fix: one sentence that names the file, what is wrong and what to do; Jupyter shows no traceback with it."
+    def _render_traceback_(self): return [f'UserError: {self}']
 
 # %% ../nbs/00c_stage.ipynb #69d622cb
 def existing(path: str|Path, # file or folder that must exist
@@ -446,6 +450,7 @@ class Outcome:
     failed: dict # id -> (sentence, traceback or '')
     skipped: int=0 # number of results that were complete already
     note: str='' # a further sentence for the user
+    shows: tuple=() # what Jupyter shows with it: a class of `11d_show` and its arguments
     def __repr__(self):
         parts = [f'{len(self.results) - self.skipped} done']
         if self.skipped: parts.append(f'{self.skipped} were complete already')
@@ -454,6 +459,37 @@ class Outcome:
         lines = [first] + [f'  {key}: {sentence}' for key, (sentence, _) in list(self.failed.items())[:20]]
         if len(self.failed) > 20: lines.append(f'  ... and {len(self.failed) - 20} more, in {self.stage}.failed.csv')
         return '\n'.join(lines)
+
+# %% ../nbs/00c_stage.ipynb #4bfc9fae
+def html_table(table: pd.DataFrame, # the index is not shown
+               most: int=20, # maximum number of rows
+              ) -> str: # HTML without colours of its own, for light and dark pages
+    "A table as HTML; values that show themselves in Jupyter do so here too."
+    def cell(value):
+        if hasattr(value, '_repr_html_'): return value._repr_html_()
+        if isinstance(value, float): return f'{value:.3g}' if value == value else '–'
+        return escape(str(value))
+    def row(values, tag): return '<tr>' + ''.join(f'<{tag}>{cell(v)}</{tag}>' for v in values) + '</tr>'
+    rows = [row(values, 'td') for values in table.head(most).itertuples(index=False)]
+    html = f'<table class="dataframe"><thead>{row(table.columns, "th")}</thead><tbody>{"".join(rows)}</tbody></table>'
+    return html + f'<p>... and {len(table) - most} more.</p>'*(len(table) > most)
+
+@patch
+def _repr_html_(self: Outcome):
+    first = escape(repr(replace(self, note='')).splitlines()[0])
+    note = escape(self.note)
+    html = f'<p><b>{first}</b> {note}</p>' if '\n' not in note else f'<p><b>{first}</b></p><pre>{note}</pre>'
+    if self.failed:
+        html += html_table(pd.DataFrame([(id, sentence) for id, (sentence, _) in self.failed.items()], columns=['failed', 'why']))
+    if not self.shows: return html
+    try: return html + self.shown()._repr_html_()
+    except UserError as e: return f'{html}<p>{escape(str(e))}</p>'
+
+@patch
+def shown(self: Outcome): # an object that shows itself in Jupyter
+    "What the stage has made, as `shows` names it."
+    kind, *made_of = self.shows
+    return getattr(import_module('hpa_cellcls.show'), kind)(*made_of)
 
 # %% ../nbs/00c_stage.ipynb #403ec714
 def _results(fn, items, folder, made_of, prepare, n_jobs):
@@ -477,12 +513,20 @@ def bar_of(items, # any iterable
            total: int, # its length
            label: str, # text before the bar
           ): # fastprogress bar
-    "A progress bar with a label; in a log file it writes a line every five seconds."
-    from fastprogress import progress_bar
-    bar = progress_bar(items, total=total)
-    bar.prefix = f'{label}:'
-    bar.update_every = .2 if sys.stdout.isatty() else 5
+    "A progress bar with a label: a notebook's, which vanishes at its end, or a console's."
+    from fastprogress.fastprogress import ConsoleProgressBar, progress_bar
+    console = issubclass(progress_bar, ConsoleProgressBar)
+    bar = progress_bar(items, total=total, leave=console)
+    if console: bar.prefix = f'{label}:'
+    else: bar.comment = label
+    bar.update_every = .2 if sys.stdout.isatty() or not console else 5
     return bar
+
+def end_bar(bar, # from `bar_of`
+           ):
+    "End the line of a console's bar; take a notebook's away if it did not reach its end."
+    if hasattr(bar, 'prefix'): print()
+    elif getattr(bar, 'is_active', False): bar.on_iter_end()
 
 def with_progress(results, # any iterable
                   total: int, # its length
@@ -494,9 +538,9 @@ def with_progress(results, # any iterable
     return _ended(bar_of(results, total, label))
 
 def _ended(bar):
-    "Go through a bar, then end its line."
+    "Go through a bar, then end it."
     yield from bar
-    print()
+    end_bar(bar)
 
 # %% ../nbs/00c_stage.ipynb #1035d35b
 def _finished(record, made_of):

@@ -1,4 +1,4 @@
-"""After this page you can run our own system, or one of four published ones, with one command.
+"""After this page you can run our system `best`, or one of four published ones, with one command.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/systems.html.md"""
 
@@ -95,7 +95,7 @@ def run_best(ws: str, # workspace with fields.csv
              field_context: bool=True, # use the field's other cells as evidence
              views: Annotated[int, Range(1, 8)]=1, # TTA views of each crop
              **kwargs) -> Outcome: # of the last step
-    "Ours: image labels given to every cell, their noise estimated, and the field's other cells as evidence."
+    "best, our own: image labels given to every cell, their noise estimated, and the field's other cells as evidence."
     check_files(target)
     check_init(ws, kwargs.get('init', ''), all_channels)
     check_folds(read_fields(ws), fold)

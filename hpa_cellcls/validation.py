@@ -12,6 +12,7 @@ __all__ = ['validation_cells', 'match_cells', 'cell_truth', 'write_true_targets'
 # %% ../nbs/03d_validation.ipynb #c93c1064
 import json
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 import numpy as np, pandas as pd
 from fastcore.basics import patch
@@ -23,7 +24,8 @@ from hpa_cellcls.score import (
     Score, best_thresholds, calibration_error, class_ap, decide, f1, fit_thresholds, mean_ap, min_overlap, precision_recall,
     ratio_thresholds)
 from .options import Annotated, Count, Device, Literal, Range, Several, Thresholds, command
-from .stage import UserError, with_progress, as_recorded, existing, read_json, read_table, write_figure, write_table, write_text
+from .stage import (
+    UserError, with_progress, as_recorded, existing, html_table, read_json, read_table, write_figure, write_table, write_text)
 from .store import CellStore
 from .submission import probability_columns, read_predictions
 
@@ -201,6 +203,11 @@ def __repr__(self: Validation):
              f'{len(self.truth)} cells, {self.truth.any(0).sum()} of {len(classes)} classes']
     if self.note: lines.append(self.note)
     return '\n'.join(lines)
+
+# %% ../nbs/03d_validation.ipynb #4b999da4
+@patch
+def _repr_html_(self: Validation):
+    return f'<pre>{escape(repr(self))}</pre>{html_table(self.table[self.table.cells > 0])}'
 
 # %% ../nbs/03d_validation.ipynb #8388cb13
 class _Ranking(Score):
