@@ -7,10 +7,10 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/export.html.md"""
 # %% auto #0
 __all__ = ['quality_limits', 'most_outside', 'quality_columns', 'um_columns', 'shape_columns', 'at_once', 'class_colours',
            'needs', 'endings', 'by_field', 'with_embeddings', 'measure_shapes', 'measure_fields', 'robust_z',
-           'quality_flags', 'with_micrometres', 'pixel_size', 'cell_table', 'embedding_parts', 'embedding_width',
-           'named_columns', 'write_csv', 'as_cytomining', 'write_cytomining', 'as_anndata', 'write_h5ad',
-           'embedding_map', 'write_spatialdata', 'write_ome_zarr', 'polygon', 'as_geojson', 'napari_features',
-           'write_napari', 'export']
+           'quality_flags', 'cell_flags', 'with_micrometres', 'pixel_size', 'cell_table', 'embedding_parts',
+           'embedding_width', 'named_columns', 'write_csv', 'as_cytomining', 'write_cytomining', 'as_anndata',
+           'write_h5ad', 'embedding_map', 'write_spatialdata', 'write_ome_zarr', 'polygon', 'as_geojson',
+           'napari_features', 'write_napari', 'export']
 
 # %% ../nbs/11c_export.ipynb #ae533aa5
 import io, json, math, os, re, uuid, warnings
@@ -111,6 +111,20 @@ def quality_flags(table: pd.DataFrame, # cells with the columns of `measure_shap
     flags |= dict(no_nucleus=table.nucleus_area == 0, several_nuclei=table.nucleus_pieces > 1,
                   nucleus_outside_cell=table.nucleus_outside > outside)
     return pd.DataFrame(flags, index=table.index)
+
+# %% ../nbs/11c_export.ipynb #ae8c4edb
+def cell_flags(ws: str|Path, # workspace with masks
+               table: pd.DataFrame, # cells: id, number, area
+               n_jobs: int=None, # processes (all cores)
+              ) -> pd.DataFrame: # a column of True and False for each rule; `None` if no shape is known
+    "Which rules of quality each of these cells breaks; none is known of cells whose masks are lost or others."
+    shapes, _ = measure_fields(ws, table.id.unique().tolist(), n_jobs)
+    if not len(shapes): return None
+    both = table[['id', 'number', 'area']].merge(shapes.rename(columns=dict(area='area_now')), on=['id', 'number'], how='left')
+    known = (both.area == both.area_now).to_numpy()
+    flags = pd.DataFrame(False, table.index, list(quality_columns))
+    flags.loc[known] = quality_flags(both[known]).to_numpy()
+    return flags
 
 # %% ../nbs/11c_export.ipynb #9f4f8baf
 um_columns = dict(area_um2='area', diameter_um='diameter', nucleus_area_um2='nucleus_area')
