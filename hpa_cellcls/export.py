@@ -28,7 +28,7 @@ from .labels import classes
 from .options import Count, Literal, Place, command
 from .page_data import find_predictions
 from .stage import Inputs, Outcome, UserError, digest, run_stage, whole_file, write_bytes, write_text
-from .submission import probability_columns, read_predictions
+from .submission import place_columns, probability_columns, read_predictions
 
 # %% ../nbs/11c_export.ipynb #7d8229d9
 def measure_shapes(nuclei: np.ndarray, # label image
@@ -165,7 +165,7 @@ def cell_table(ws: str|Path, # workspace
 
 def _with_shapes(ws, table, shapes, failed):
     "The table with shapes and flags, without fields whose masks are lost or others."
-    table = table.assign(row=range(len(table)))[~table.id.isin([*failed])]
+    table = table.drop(columns=[*place_columns], errors='ignore').assign(row=range(len(table)))[~table.id.isin([*failed])]
     table = table.merge(shapes.rename(columns=dict(area='area_now')), on=['id', 'number'], how='left', sort=False)
     other = table.id[table.area != table.area_now].unique()
     why = 'its cells are not those of the predictions; the masks were made again since, so predict again.'
