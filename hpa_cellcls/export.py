@@ -634,5 +634,5 @@ def _export_whole(to, table, fields, ws, dest, path, width):
 
 def _note(dest, n, bad, only_good, more):
     "What was written, in a sentence or two."
-    flagged = f'{bad} that break a rule of quality were left out' if only_good else f'{bad} of them break a rule of quality (--only-good)'
+    flagged = f'{bad} that break a rule of quality were left out' if only_good else f'{bad} of them break{"s"*(bad == 1)} a rule of quality (--only-good)'
     return f'{dest}: {n:,} cells; {flagged}.' + (' The predictions have embeddings: --embeddings adds them.' if more else '')
