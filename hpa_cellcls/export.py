@@ -116,15 +116,15 @@ def quality_flags(table: pd.DataFrame, # cells with the columns of `measure_shap
 def cell_flags(ws: str|Path, # workspace with masks
                table: pd.DataFrame, # cells: id, number, area
                n_jobs: int=None, # processes (all cores)
-              ) -> pd.DataFrame: # a column of True and False for each rule; `None` if no shape is known
+              ) -> tuple: # a column of True and False for each rule, or `None` if no shape is known; id -> why a field was not measured
     "Which rules of quality each of these cells breaks; none is known of cells whose masks are lost or others."
-    shapes, _ = measure_fields(ws, table.id.unique().tolist(), n_jobs)
-    if not len(shapes): return None
+    shapes, failed = measure_fields(ws, table.id.unique().tolist(), n_jobs)
+    if not len(shapes): return None, failed
     both = table[['id', 'number', 'area']].merge(shapes.rename(columns=dict(area='area_now')), on=['id', 'number'], how='left')
     known = (both.area == both.area_now).to_numpy()
     flags = pd.DataFrame(False, table.index, list(quality_columns))
     flags.loc[known] = quality_flags(both[known]).to_numpy()
-    return flags
+    return flags, failed
 
 # %% ../nbs/11c_export.ipynb #9f4f8baf
 um_columns = dict(area_um2='area', diameter_um='diameter', nucleus_area_um2='nucleus_area')
@@ -634,5 +634,6 @@ def _export_whole(to, table, fields, ws, dest, path, width):
 
 def _note(dest, n, bad, only_good, more):
     "What was written, in a sentence or two."
-    flagged = f'{bad} that break a rule of quality were left out' if only_good else f'{bad} of them break{"s"*(bad == 1)} a rule of quality (--only-good)'
+    flagged = f'{bad} of them break{"s"*(bad == 1)} a rule of quality (--only-good)'
+    if only_good: flagged = f'{bad} that break a rule of quality were left out'
     return f'{dest}: {n:,} cells; {flagged}.' + (' The predictions have embeddings: --embeddings adds them.' if more else '')

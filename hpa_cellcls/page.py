@@ -69,13 +69,13 @@ quality_words = dict(small_nucleus='nucleus small and ragged', long_nucleus='nuc
 def quality_data(ws: str|Path, # workspace with masks
                  table: pd.DataFrame, # cells of the page
                  n_jobs: int=None, # processes (all cores)
-                ) -> dict: # for the page: rules with their words and number of cells, the rules that each cell breaks as bits; or empty
-    "Which cells were probably badly cut, and why."
-    flags = cell_flags(ws, table, n_jobs)
-    if flags is None: return {}
+                ) -> tuple: # rules (words, number of cells) and those that each cell breaks, as bits, or empty; id -> why not measured
+    "Which cells were probably badly cut, and why, for the page."
+    flags, failed = cell_flags(ws, table, n_jobs)
+    if flags is None: return {}, failed
     rules = [dict(words=quality_words[k], n=int(flags[k].sum())) for k in quality_columns]
     bits = flags.to_numpy() @ (1 << np.arange(len(quality_columns)))
-    return dict(quality=dict(rules=rules, cells=bits.tolist()))
+    return dict(quality=dict(rules=rules, cells=bits.tolist())), failed
 
 # %% ../nbs/11a_page.ipynb #b8e4e83c
 @command
@@ -99,16 +99,18 @@ def report(ws: str, # workspace with fields.csv, masks and predictions
     scores = _scores(scores, table, truth)
     picked = pick_cells(table, n)
     drawn = draw_fields(ws, fields, table, {*picked.row}, size, gain, n_jobs)
-    failed = failed_fields(ws, path, about) | {id: f'report: {error[0]}' for id, error in drawn.failed.items()}
+    quality, lost = quality_data(ws, table, n_jobs)
+    lost = {id: error for id, error in lost.items() if id not in drawn.failed}
+    failed = failed_fields(ws, path, about) | {id: f'report: {error[0]}' for id, error in (drawn.failed | lost).items()}
     known = {*indexed.id}
     fields += [dict(id=id) for id in failed if id not in known]
     data, pictures = page_data(path.stem, fields, table, drawn.results, failed, picked, true_classes(table, truth))
-    data |= map_data(path, table) | quality_data(ws, table, n_jobs)
+    data |= map_data(path, table) | quality
     summary = f'{len(fields):,} fields with {len(table):,} cells{_flagged(data)}.'
     if len(indexed) > most: summary += f' Of {len(indexed):,} fields, these are evenly spaced.'
     page = write_text(dest or Path(ws)/'report'/'index.html', page_html(data, pictures, scores, failed, summary))
     cells = table['id'].value_counts()
-    return Outcome('report', {id: dict(cells=int(cells.get(id, 0))) for id in drawn.results}, drawn.failed,
+    return Outcome('report', {id: dict(cells=int(cells.get(id, 0))) for id in drawn.results}, drawn.failed | lost,
                    note=f'{page}: {len(fields):,} fields, {len(table):,} cells{_flagged(data)}, {page.stat().st_size/1e6:.1f} MB.')
 
 def _flagged(data):
