@@ -152,8 +152,8 @@ def _check_predictions(table, path):
         raise UserError(f'{path}: {len(bad)} cells have probabilities outside 0 to 1, the first is cell {cell["number"]} of {cell["id"]}; '
                         'predict again.')
     if table.duplicated(['id', 'number']).any(): raise UserError(f'{path}: has cells twice; predict again.')
-    places = [c for c in place_columns if c in table and table[c].notna().all()]
-    return table[[*prediction_columns, *places]].astype({c: np.float32 for c in (*probability_columns, *places)})
+    table = table.assign(**{c: np.nan for c in place_columns if c not in table})
+    return table[[*prediction_columns, *place_columns]].astype({c: np.float32 for c in (*probability_columns, *place_columns)})
 
 # %% ../nbs/06a_submission.ipynb #ea81fb82
 def write_predictions(path: str|Path, # file, `*.parquet`
@@ -176,7 +176,8 @@ def read_predictions(path: str|Path, # file, `*.parquet`
     try: out = pq.read_table(path, columns=[c for c in pq.read_schema(path).names if c != 'embedding'])
     except (pa.ArrowInvalid, OSError): raise _unreadable(path) from None
     about = json.loads((out.schema.metadata or {}).get(b'about', b'{}'))
-    return _check_predictions(out.to_pandas(), path), about
+    table = _check_predictions(out.to_pandas(), path)
+    return table.drop(columns=[c for c in place_columns if table[c].isna().all()]), about
 
 def _unreadable(path):
     return UserError(f'{path}: cannot be read as Parquet, it is damaged or something else; predict again.')
