@@ -192,12 +192,21 @@ def _why_no_fields(found):
     "The error for a folder in which nothing can be used."
     key, why = next(iter(found.wrong.items()), ('', ''))
     unknown = [names for left, names in found.left.items() if left.startswith('images')]
+    if not key and unknown and _in_colours(found.folder/unknown[0][0]):
+        return f'{found.folder/unknown[0][0]}: is a picture in colours; export each channel by itself, in grey.'
     if not key and unknown:
         return (f'{found.folder}: holds images of no known naming, such as {unknown[0][0]}; `index {found.folder} --dry-run` lists them, '
                 'and --pattern takes them.')
     if not key or 'in colours' in why: return _why_no_images(found.folder, _channel_files(found.folder, None)[1])
     return f'{found.folder}: none of its {len(found.wrong)} fields can be used ({key}: {why}); '\
            f'`index {found.folder} --dry-run` lists what is there.'
+
+def _in_colours(path):
+    "Is an image a picture in colours?"
+    try:
+        with Image.open(path) as im: pixels = np.asarray(im.convert('RGB'))
+    except OSError: return False
+    return bool((pixels != pixels[..., :1]).any())
 
 # %% ../nbs/00_data.ipynb #5b6dcbb8
 def read_channel(path: str, # image file, or with a place in it: `file.tif#2`, `file.lif#s0c2`, `a.tif|b.tif#zmax`
