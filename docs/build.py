@@ -20,7 +20,7 @@ nbs, pages, images = root/'nbs', docs/'_build'/'pages', docs/'images'
 repo = get_config(root).git_url
 
 def notebooks(): return sorted(p for p in nbs.glob('*.ipynb') if p.stem != 'index')
-def page(path): return re.sub(r'^\d+[a-z]?_', '', path.stem)
+def page(path): return re.sub(r'^[A-Z]?\d+[a-z]?_', '', path.stem)
 def source(cell): return ''.join(cell['source'])
 def directives(code):
     lines = [line[2:].split() for line in code.splitlines() if line.startswith('#|')]

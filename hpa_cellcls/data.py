@@ -192,12 +192,21 @@ def _why_no_fields(found):
     "The error for a folder in which nothing can be used."
     key, why = next(iter(found.wrong.items()), ('', ''))
     unknown = [names for left, names in found.left.items() if left.startswith('images')]
+    if not key and unknown and _in_colours(found.folder/unknown[0][0]):
+        return f'{found.folder/unknown[0][0]}: is a picture in colours; export each channel by itself, in grey.'
     if not key and unknown:
         return (f'{found.folder}: holds images of no known naming, such as {unknown[0][0]}; `index {found.folder} --dry-run` lists them, '
                 'and --pattern takes them.')
     if not key or 'in colours' in why: return _why_no_images(found.folder, _channel_files(found.folder, None)[1])
     return f'{found.folder}: none of its {len(found.wrong)} fields can be used ({key}: {why}); '\
            f'`index {found.folder} --dry-run` lists what is there.'
+
+def _in_colours(path):
+    "Is an image a picture in colours?"
+    try:
+        with Image.open(path) as im: pixels = np.asarray(im.convert('RGB'))
+    except OSError: return False
+    return bool((pixels != pixels[..., :1]).any())
 
 # %% ../nbs/00_data.ipynb #5b6dcbb8
 def read_channel(path: str, # image file, or with a place in it: `file.tif#2`, `file.lif#s0c2`, `a.tif|b.tif#zmax`
@@ -360,6 +369,8 @@ def read_fields(ws: str|Path, # workspace
     if not file.exists(): raise UserError(f'{file}: is not there; make it with `hpa_cellcls index FOLDER --ws {ws}`.')
     columns = ('id', 'group', *label_columns[1:], *channels)
     fields = read_table(file, 'table of fields', columns, width=int, height=int, bits=int, fold=int, weight=float)
+    odd = [id for id in fields.id if '/' in id]
+    if odd: raise UserError(f'{file}: the id {odd[0]!r} has a slash, but ids are names of files; write it with another sign.')
     for c in channels: fields[c] = [_each_file(p, lambda f: str(Path(ws)/f)) for p in fields[c]]
     if 'pixel_um' not in fields: fields['pixel_um'] = ''
     fields['pixel_um'] = pd.to_numeric(fields.pixel_um, 'coerce').astype(float)
@@ -516,7 +527,7 @@ def index(folder: str, # folder with the images, or with folders of them; or of 
     _refuse_others(ws, fields)
     own, wrong_masks = find_masks(masks, fields) if masks else ({}, {})
     table = _table_of(fields, folder, labels, found)
-    if len(fields) and not 2 <= folds <= len(fields): make_folds(pd.Series(['']*len(fields)), n_folds=folds)
+    if table is not None and 0 < len(fields) < folds: make_folds(pd.Series(['']*len(fields)), n_folds=folds)
     out = measure_fields(ws, fields, wrong, n_jobs)
     if not out.results:
         raise UserError(f'{images}: none of its {len(fields) + len(wrong)} fields can be used; '
@@ -536,7 +547,8 @@ def _assign(fields, measured, folds, seed, cap, floor):
     "Add group, fold and weight to the table; returns notes for the user."
     same = duplicate_groups(np.array(measured.hashes.tolist(), dtype=np.uint64))
     fields['group'] = join_groups(same, fields['sample'])
-    fields['fold'] = make_folds(fields.labels, fields.group, folds, seed)
+    if not (fields.labels != '').any(): folds = min(folds, fields.group.nunique())
+    fields['fold'] = make_folds(fields.labels, fields.group, folds, seed) if folds > 1 else 0
     fields['weight'] = field_weights(fields.labels, class_plan(fields.labels, cap, floor))
     copies = fields.groupby(same).labels.agg(['size', 'nunique']).query('size > 1')
     differ = (copies['nunique'] > 1).sum()

@@ -20,7 +20,7 @@ import numpy as np, pandas as pd
 from fastcore.basics import patch
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs
 from joblib.externals.loky.process_executor import TerminatedWorkerError
-from .crops import at_scale, cut_cell, measure_cells
+from .crops import at_scale, cell_places, cut_cell, measure_cells
 from .data import (
     composite, field_files, find_fields, measure_fields, read_field, read_fields, read_masks, scale_bits, with_pixels, write_fields)
 from .labels import classes, label_columns
@@ -33,7 +33,7 @@ from .stage import (
     Inputs, Outcome, Record, UserError, digest, existing, fingerprint, prepare_one, run_one, sweep, with_progress, write_bytes,
     write_failures, write_table)
 from .submission import (
-    field_shares, prediction_columns, probability_columns, read_embeddings, read_predictions, write_predictions)
+    field_shares, place_columns, prediction_columns, probability_columns, read_embeddings, read_predictions, write_predictions)
 
 # %% ../nbs/06_inference.ipynb #35d00e97
 def cut_settings(about: dict, # description of a model
@@ -150,7 +150,8 @@ def field_cells(task: dict, # field, its file of masks, ways of cutting; a segme
     rows, image = measure_cells(nuclei, cells), {c: scale_bits(x) for c,x in image.items()}
     cut_rows, scaled = rows.to_dict('records'), [at_scale(w, field, shape) for w in ways]
     crops = [_stacked([cut_cell(image, cells, r, **w) for r in cut_rows], w) for w in scaled]
-    rows = rows.assign(id=field['id'], height=shape[0], width=shape[1])[[c for c in prediction_columns if c not in probability_columns]]
+    rows = rows.assign(id=field['id'], height=shape[0], width=shape[1]).join(cell_places(cells, rows))
+    rows = rows[[*prediction_columns[:-len(classes)], *place_columns]]
     return dict(rows=rows, crops=crops, found=found, files=found.pop('files'))
 
 def _find_cells(image, maps, segmenter):

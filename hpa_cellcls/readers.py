@@ -398,6 +398,7 @@ def open_image(image, # path, or an object like `bioio.BioImage`
 
 def _cannot(path, error):
     "A sentence about a file that a library cannot read."
+    if isinstance(error, (AttributeError, LookupError, TypeError)): error = 'it is damaged, or cut off'
     return f'{path}: cannot be read ({" ".join(str(error).split())[:120] or type(error).__name__}); fetch or export it again.'
 
 def scenes_of(path: str|Path, # file
@@ -500,7 +501,7 @@ def by_pattern(path: str, # of a file below the folder, with slashes
               ) -> dict: # id, channel, plane and how; `None` if it does not fit
     "Take the path of a file apart by a pattern."
     name = path if '/' in pattern else path.rpartition('/')[2]
-    found = re.fullmatch(pattern, name) or re.fullmatch(pattern, re.sub(r'\.\w+(\.gz)?$', '', name))
+    found = re.fullmatch(pattern, re.sub(r'(\.ome)?\.\w+(\.gz)?$', '', name, flags=re.I)) or re.fullmatch(pattern, name)
     if not found or not found['channel']: return None
     parts = found.groupdict()
     key = '_'.join(parts[g] for g in _groups if parts.get(g))

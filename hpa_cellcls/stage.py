@@ -562,6 +562,8 @@ def _new_stamp(record, entry, inputs):
     recorded = {k: entry.get(k) for k in ('content', 'inputs')}
     record.add(entry['id'], entry['result'], entry['files'], recorded | dict(stamp=inputs.mark))
 
+def _as_inputs(found): return found if isinstance(found, Inputs) else Inputs(found)
+
 def write_failures(record: Record, # record of the stage
                    failed: dict, # id -> (sentence, traceback)
                   ):
@@ -577,14 +579,14 @@ def run_stage(fn: callable, # one item -> a small dict; files it wrote under the
               stage: str, # name of the stage
               params: dict=None, # parameters that the output depends on
               defaults: dict=(), # values of parameters that older records may lack
-              inputs: callable=None, # one item -> its input files; if they change, the item is processed again
+              inputs: callable=None, # one item -> its input files, or `Inputs`; if they change, the item is processed again
               prepare: callable=None, # one item -> argument of `fn`; called in the main process
               output: str|Path='', # file that must not exist unless this stage has made it
               n_jobs: int=None, # worker processes (default: all cores, or as joblib's `parallel_config` has it)
               progress: bool=True, # show a progress bar
              ) -> Outcome: # results of all items, and the failures
     "Process the items that are not finished yet, in parallel, and record each when its files are on the disk."
-    made_of = {k: Inputs(inputs(v)) if inputs else None for k,v in items.items()}
+    made_of = {k: _as_inputs(inputs(v)) if inputs else None for k,v in items.items()}
     with Record(folder, stage, params or {}, defaults, output).held() as record:
         done = _finished(record, made_of)
         todo = {k: v for k,v in items.items() if k not in done}

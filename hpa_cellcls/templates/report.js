@@ -65,7 +65,7 @@ function meanProbability(field, k) {
 
 // --- filter: which cells are meant, which fields have any
 
-const state = { kind: 'all', threshold: 500, id: '', failed: false, order: 'table' };
+const state = { kind: 'all', quality: 'all', threshold: 500, id: '', failed: false, order: 'table' };
 let shown = data.fields;
 
 // A cell shows a class from the threshold on; this holds everywhere on the page.
@@ -89,14 +89,34 @@ const tests = {
   wrong: isWrong,
 };
 
+// The rules of quality that a cell breaks, a bit for each; 0 for a good cell.
+function flagsOf(cell) {
+  return data.quality ? data.quality.cells[cell] : 0;
+}
+
+const qualities = {
+  all: () => true,
+  good: (cell) => !flagsOf(cell),
+  flagged: (cell) => Boolean(flagsOf(cell)),
+};
+
+function hasQuality(cell) {
+  const { quality } = state;
+  return quality in qualities ? qualities[quality](cell) : Boolean(flagsOf(cell) & (1 << quality));
+}
+
 function isHit(cell) {
-  return state.kind in tests ? tests[state.kind](cell) : shows(cell, Number(state.kind));
+  return hasQuality(cell) && (state.kind in tests ? tests[state.kind](cell) : shows(cell, Number(state.kind)));
+}
+
+function isFiltered() {
+  return state.kind !== 'all' || state.quality !== 'all';
 }
 
 function isShown(field) {
   const id = state.id.trim().toLowerCase();
   const named = field.id.toLowerCase().includes(id);
-  return named && (!state.failed || field.failed) && (field.hits || state.kind === 'all');
+  return named && (!state.failed || field.failed) && (field.hits || !isFiltered());
 }
 
 function filterFields() {
@@ -113,7 +133,7 @@ function filterFields() {
   const hits = shown.reduce((sum, field) => sum + field.hits, 0);
   const fields = `${shown.length.toLocaleString('en')} of ${counted(data.fields.length, 'field')}`;
   $('#count').textContent = `${counted(hits, 'cell')} in ${fields}`;
-  document.body.classList.toggle('filtered', state.kind !== 'all');
+  document.body.classList.toggle('filtered', isFiltered());
 }
 
 function countClasses() {
@@ -152,6 +172,7 @@ function outlines(field) {
     const path = document.createElementNS(SVG, 'path');
     path.setAttribute('d', data.paths[cell]);
     path.dataset.cell = cell;
+    path.classList.toggle('flagged', flagsOf(cell));
     svg.append(path);
   }
   return svg;
@@ -173,7 +194,9 @@ function caption(field) {
   counts.sort((a, b) => b.n - a.n);
   const first = counts.slice(0, 3).map((row) => `${row.name} ${row.n}`);
   const more = counts.length > 3 ? ` and ${counts.length - 3} more` : '';
-  return `${counted(field.n, 'cell')}: ${first.join(', ') || 'none shows a label'}${more}`;
+  const flagged = cellsOf(field).filter(flagsOf).length;
+  const cells = counted(field.n, 'cell') + (flagged ? `, ${flagged} flagged` : '');
+  return `${cells}: ${first.join(', ') || 'none shows a label'}${more}`;
 }
 
 function fillCard(card) {
@@ -249,6 +272,10 @@ function describe(cell) {
   const notes = [data.flags[cell] & 1 && 'cut off by the border', data.flags[cell] & 2 && 'small'].filter(Boolean);
   const title = make('b', { textContent: `Cell ${data.numbers[cell]}` });
   const out = make('div', { className: 'cell' }, title, notes.length ? ` (${notes.join(', ')})` : '', list);
+  const reasons = data.quality ? data.quality.rules.filter((_, i) => flagsOf(cell) & (1 << i)) : [];
+  if (reasons.length) {
+    out.append(make('p', { className: 'why', textContent: `Flagged: ${reasons.map((rule) => rule.words).join(', ')}` }));
+  }
   const truth = data.truth?.[cell];
   if (truth) {
     out.append(make('p', { textContent: `True: ${truth.map((k) => data.classes[k]).join(', ') || 'no label'}` }));
@@ -297,12 +324,12 @@ function pickCell(cell) {
 
 function makeChip(cell) {
   const number = data.numbers[cell];
-  const marked = state.kind !== 'all' && isHit(cell);
+  const marks = [isFiltered() && isHit(cell) && 'hit', flagsOf(cell) && 'flagged'].filter(Boolean);
   const button = make('button', {
     type: 'button',
     textContent: number,
-    className: marked ? 'hit' : '',
-    ariaLabel: `Cell ${number}`,
+    className: marks.join(' '),
+    ariaLabel: `Cell ${number}${flagsOf(cell) ? ', flagged' : ''}`,
   });
   button.dataset.cell = cell;
   return button;
@@ -406,8 +433,9 @@ function makeCrop(sheet, cell, column, row) {
   face.style.backgroundSize = `${100 * sheet.columns}% ${100 * sheet.rows}%`;
   face.style.backgroundPosition = `${x}% ${y}%`;
   const p = percent(probability(cell, sheet.k));
-  const label = `Cell ${data.numbers[cell]} of ${fieldOf(cell).id}, ${p}`;
-  const button = make('button', { className: 'crop', type: 'button', ariaLabel: label }, face, p);
+  const label = `Cell ${data.numbers[cell]} of ${fieldOf(cell).id}, ${p}${flagsOf(cell) ? ', flagged' : ''}`;
+  const className = flagsOf(cell) ? 'crop flagged' : 'crop';
+  const button = make('button', { className, type: 'button', ariaLabel: label }, face, p);
   button.dataset.cell = cell;
   return button;
 }
@@ -578,6 +606,7 @@ function refresh() {
 
 function readFilter() {
   state.kind = $('#kind').value;
+  state.quality = $('#quality')?.value ?? 'all';
   state.threshold = Math.round(1000 * $('#least').value);
   state.id = $('#find').value;
   state.failed = $('#failedonly').checked;
