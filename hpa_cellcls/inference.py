@@ -14,7 +14,7 @@ import os, time
 from collections import deque
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, fields as fields_of
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 import numpy as np, pandas as pd
 from fastcore.basics import patch
@@ -29,9 +29,9 @@ from hpa_cellcls.options import (
     with_options)
 from .readers import Finding
 from .segmentation import check_segmenter, save_masks, segment, start_segmenter, with_masks
-from .stage import (
-    Inputs, Outcome, Record, UserError, digest, existing, fingerprint, prepare_one, run_one, sweep, with_progress, write_bytes,
-    write_failures, write_table)
+from hpa_cellcls.stage import (
+    Inputs, Outcome, Record, UserError, digest, existing, fingerprint, prepare_one, run_one, sweep, whole_file, with_progress, write_bytes,
+    write_failures)
 from .submission import (
     field_shares, prediction_columns, probability_columns, read_embeddings, read_predictions, write_predictions)
 
@@ -391,30 +391,47 @@ def with_context(p: np.ndarray, # cells x classes
     calibration = np.mean([a['calibration'] for a in abouts], 0)
     return calibrated(field_posterior(p.astype(float), fields.to_numpy(), prior, prevalence), *calibration).astype(np.float32)
 
-def _gather(parts, failed, seconds, abouts):
-    "One table of all parts, in the order of the fields."
-    for r in parts.done.values(): failed = failed | {k: (e, '') for k, e in r['failed'].items()}
-    failed = failed | parts.failed
-    write_failures(parts.record, failed)
-    tables = [read_predictions(parts.folder/f'{k}.parquet')[0] for k in parts.fields]
-    tables = [t for t in tables if len(t)]
-    if not tables:
-        why = next(iter(failed.values()), ('the masks are empty', ''))[0]
-        raise UserError(f'{parts.folder}: no cell was found in {len(parts.fields)} parts; {why}')
-    table = pd.concat(tables, ignore_index=True)
-    p, choices = table[list(probability_columns)].to_numpy(np.float32), parts.record.params
-    context = choices['field_context'] and all('prevalence' in a for a in abouts)
-    if context: p = with_context(p, table.id, abouts)
+# %% ../nbs/06_inference.ipynb #6c4762ec
+def _final(table, choices, abouts):
+    "The shares of some whole fields, and their cells with Negative, context and weights as chosen."
+    p = table[list(probability_columns)].to_numpy(np.float32)
+    if choices['context']: p = with_context(p, table.id, abouts)
     if choices['negative'] == 'rest': p = negative_of_rest(p)
-    path = parts.folder.with_name(f'{parts.folder.name}.parquet')
-    write_table(path.with_suffix('.shares.csv'), field_shares(table.id, p).round(3))
-    table[list(probability_columns)] = p*cell_weights(table, choices['border'], choices['small'], choices['area'])[:, None]
-    embeddings = (read_embeddings(parts.folder/f'{k}.parquet') for k in parts.fields) if choices['embeddings'] else None
-    write_predictions(path, table, choices | dict(context=context, classes=list(classes)), embeddings)
-    n = table.id.value_counts()
-    results = {f['id']: dict(cells=int(n.get(f['id'], 0))) for part in parts.fields.values() for f in part if f['id'] not in failed}
+    weighted = p*cell_weights(table, choices['border'], choices['small'], choices['area'])[:, None]
+    table = pd.concat([table.drop(columns=list(probability_columns)), pd.DataFrame(weighted, columns=list(probability_columns))], axis=1)
+    return field_shares(table.id, p).round(3), table
+
+def _final_tables(parts, choices, abouts, shares, cells):
+    "The cells of sixteen parts at a time; their shares go to a file, their numbers by field to `cells`."
+    keys = iter(parts.fields)
+    for some in iter(lambda: list(islice(keys, 16)), []):
+        found = [read_predictions(parts.folder/f'{key}.parquet')[0] for key in some]
+        found = [table for table in found if len(table)]
+        if not found: continue
+        of_fields, table = _final(pd.concat(found, ignore_index=True), choices, abouts)
+        shares.write(of_fields.to_csv(index=False, lineterminator='\n', header=not cells))
+        cells.update(table.groupby('id').size().to_dict())
+        yield table
+
+def _gather(parts, failed, seconds, abouts):
+    "One table of all parts, in the order of the fields; sixteen of them are in memory."
+    before = [(k, (e, '')) for r in parts.done.values() for k, e in r['failed'].items()]
+    failed = failed | dict(before) | parts.failed
+    write_failures(parts.record, failed)
+    choices = parts.record.params
+    choices = choices | dict(context=choices['field_context'] and all('prevalence' in a for a in abouts), classes=list(classes))
+    path, cells = parts.folder.with_name(f'{parts.folder.name}.parquet'), {}
+    with whole_file(path.with_suffix('.shares.csv'), 'w') as shares:
+        tables = _final_tables(parts, choices, abouts, shares, cells)
+        first = next(tables, None)
+        if first is None:
+            why = next(iter(failed.values()), ('the masks are empty', ''))[0]
+            raise UserError(f'{parts.folder}: no cell was found in {len(parts.fields)} parts; {why}')
+        embeddings = (read_embeddings(parts.folder/f'{k}.parquet') for k in parts.fields) if choices['embeddings'] else None
+        write_predictions(path, chain([first], tables), choices, embeddings)
+    results = {f['id']: dict(cells=cells.get(f['id'], 0)) for part in parts.fields.values() for f in part if f['id'] not in failed}
     speed = f'; {parts.fresh/seconds:.1f} fields/s' if parts.fresh else ''
-    return Outcome('predict', results, failed, len(results) - parts.fresh, f'{len(table)} cells are in {path}{speed}.')
+    return Outcome('predict', results, failed, len(results) - parts.fresh, f'{sum(cells.values())} cells are in {path}{speed}.')
 
 # %% ../nbs/06_inference.ipynb #2137d2f1
 def _predict_cells(ws, model, name, own, segmenting, fields, failed, views, reduce, batch, device, threads, n_jobs):
