@@ -11,7 +11,7 @@ __all__ = ['UserError', 'existing', 'whole_file', 'write_bytes', 'write_text', '
            'write_failures', 'run_stage', 'code_checksum', 'write_results', 'read_results', 'about_results', 'check']
 
 # %% ../nbs/00c_stage.ipynb #aae80eb7
-import csv, errno, io, json, os, platform, re, subprocess, sys, tempfile, traceback
+import csv, errno, gc, io, json, os, platform, re, subprocess, sys, tempfile, traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
@@ -190,6 +190,7 @@ class Record:
         self.output = output
         self.file = self.folder/f'{stage}.json'
         self.journal = self.folder/f'{stage}.done.jsonl'
+        self.read = None, {}
         known = self.known()
         self.params = known if params is None else json.loads(json.dumps(params))
         if params is not None: self.allow(known)
@@ -221,10 +222,18 @@ def add(self: Record,
         inputs: dict=None, # its input files, as `Inputs.entry` returns them
        ):
     "Record a finished field; its files must be on the disk already."
-    line = json.dumps(dict(id=key, result=result, files=files or {}, **inputs or {})) + '\n'
+    self.add_all([dict(id=key, result=result, files=files or {}, **inputs or {})])
+
+@patch
+def add_all(self: Record,
+            entries: list, # of entries, as `entries` has them
+           ):
+    "Record finished fields, in one write."
+    if not entries: return
+    lines = ''.join(json.dumps(entry) + '\n' for entry in entries)
     with open(self.journal, 'ab+') as f:
-        if f.tell() and not _ends_line(f): line = '\n' + line
-        f.write(line.encode())
+        if f.tell() and not _ends_line(f): lines = '\n' + lines
+        f.write(lines.encode())
         f.flush()
         os.fsync(f.fileno())
 
@@ -233,16 +242,33 @@ def _ends_line(f):
     f.seek(-1, os.SEEK_END)
     return f.read(1) == b'\n'
 
+# %% ../nbs/00c_stage.ipynb #ac473557
 @patch
 def entries(self: Record) -> dict: # id -> its last entry: id, result, files and inputs
-    "All finished fields; lines that were cut off by a crash are ignored."
-    found = {}
-    lines = self.journal.read_bytes().split(b'\n') if self.journal.exists() else []
-    for line in lines:
-        try: entry = json.loads(line)
-        except ValueError: continue
-        if isinstance(entry, dict) and {'id', 'result', 'files'} <= {*entry}: found[entry['id']] = entry
-    return found
+    "All finished fields; lines that were cut off by a crash are ignored. The journal is read again only if it has changed."
+    if not self.journal.exists(): return {}
+    about = self.journal.stat()
+    mark = about.st_ino, about.st_size, about.st_mtime_ns
+    if self.read[0] != mark:
+        found = _json_lines(self.journal.read_bytes())
+        self.read = mark, {e['id']: e for e in found if isinstance(e, dict) and {'id', 'result', 'files'} <= e.keys()}
+    return dict(self.read[1])
+
+def _json_lines(data):
+    "What the lines of a JSON lines file hold; a line that is not JSON is left out."
+    lines = [line for line in data.split(b'\n') if line]
+    collecting = gc.isenabled()
+    gc.disable() # it would look through the growing list again and again
+    try: found = json.loads(b'[' + b','.join(lines) + b']')
+    except ValueError: found = []
+    finally:
+        if collecting: gc.enable()
+    return found if len(found) == len(lines) else [e for line in lines for e in _json_line(line)]
+
+def _json_line(line):
+    "A list of what a line holds; empty if it is not JSON."
+    try: return [json.loads(line)]
+    except ValueError: return []
 
 # %% ../nbs/00c_stage.ipynb #c225a462
 @patch
@@ -332,12 +358,17 @@ def damaged(self: Record,
             deep: bool=False, # compare SHA-256 too, not only sizes
            ) -> dict: # id -> what is wrong
     "Finished fields with files that are missing or have changed."
-    found = {}
+    found, folder = {}, str(self.folder)
     for key, entry in self.entries().items():
         for name, (size, sha) in entry['files'].items():
-            wrong = damage(self.folder/name, size, sha, deep)
+            wrong = '' if not deep and _size(f'{folder}/{name}') == size else damage(self.folder/name, size, sha, deep)
             if wrong: found.setdefault(key, wrong)
     return found
+
+def _size(path):
+    "Size of a file in bytes, or `None`."
+    try: return os.stat(path).st_size
+    except OSError: return None
 
 # %% ../nbs/00c_stage.ipynb #c69635d6
 def as_recorded(path: str|Path, # file that a stage has written
@@ -354,21 +385,20 @@ def as_recorded(path: str|Path, # file that a stage has written
 
 # %% ../nbs/00c_stage.ipynb #a31a37fa
 def stamp(*files: str|Path, # input files of one field
-         ) -> str: # two CRC-32: of sizes and samples of the content, and of the modification times
-    "A fast mark of files: size, modification time, and 4 KB at the start, the middle and the end of each."
-    sample = times = 0
-    for path in map(Path, files):
-        if not path.exists():
-            sample = crc32(b'missing', sample)
-            continue
-        with open(path, 'rb') as f:
-            size = f.seek(0, os.SEEK_END)
-            for at in (0, size//2, max(0, size - 4096)):
-                f.seek(at)
-                sample = crc32(f.read(4096), sample)
-        sample = crc32(str(size).encode(), sample)
-        times = crc32(str(path.stat().st_mtime_ns).encode(), times)
-    return f'{sample:08x}.{times:08x}'
+         ) -> str: # s, and a CRC-32 of sizes and modification times
+    "A fast mark of files: size and modification time of each; none is opened."
+    return f's{crc32("".join(f"{a.st_size} {a.st_mtime_ns};" if a else "missing;" for a in map(_about, files)).encode()):08x}'
+
+def _about(path):
+    "Size and times of a file, or `None`."
+    try: return os.stat(path)
+    except OSError: return None
+
+def _old_times(files):
+    "The modification times in the stamps of older records."
+    times = 0
+    for about in filter(None, map(_about, files)): times = crc32(str(about.st_mtime_ns).encode(), times)
+    return f'{times:08x}'
 
 def content(*files: str|Path, # any files
            ) -> str: # 16 hexadecimal digits
@@ -383,9 +413,15 @@ class Inputs:
                  files: list=(), # their paths
                  about: str='', # anything else that the result depends on
                 ):
-        self.files = [Path(f) for f in files]
-        self.mark = stamp(*files)
-        if about: self.mark += f'-{crc32(about.encode()):08x}'
+        self.files = files
+        self.about = f'-{crc32(about.encode()):08x}' if about else ''
+        self.seen = ''
+
+    @property
+    def mark(self) -> str: # as the files were when it was first asked for
+        "The stamp of the files, and of what else counts."
+        self.seen = self.seen or stamp(*self.files) + self.about
+        return self.seen
 
     def entry(self,
               folder: str|Path, # folder of the record; the names are relative to it
@@ -399,12 +435,9 @@ class Inputs:
         "True if the entry was made of these files as they are now."
         recorded = entry.get('stamp', '')
         if recorded == self.mark: return True
-        if _untimed(recorded) != _untimed(self.mark): return False
-        return entry.get('content') in (None, content(*self.files))
-
-def _untimed(mark):
-    "A stamp without the part of the modification times."
-    return re.sub(r'\.[0-9a-f]{8}', '', mark)
+        marks, dash, about = recorded.partition('-')
+        if dash + about != self.about: return False
+        return marks[8:] == f'.{_old_times(self.files)}' or entry.get('content') == content(*self.files)
 
 # %% ../nbs/00c_stage.ipynb #217e2437
 def run_one(fn: callable, # one item -> a small dict; files it wrote under the key `files`
@@ -418,6 +451,7 @@ def run_one(fn: callable, # one item -> a small dict; files it wrote under the k
     if os.getpid() != main: _one_thread()
     try:
         if isinstance(arg, Exception): raise arg
+        if inputs: inputs.mark # as the files are now, before they are read
         result = dict(fn(arg) or {})
         files = fingerprint(result.pop('files', []), folder)
         return key, dict(result=result, files=files, inputs=inputs.entry(folder) if inputs else None), None
@@ -502,21 +536,16 @@ def _ended(bar):
 def _finished(record, made_of):
     "Results of the fields that are complete and whose inputs are unchanged; also removes old temporary files."
     entries, broken = record.entries(), record.damaged()
-    names = [name for entry in entries.values() for name in entry['files']]
-    sweep(*{record.folder, *((record.folder/name).parent for name in names)})
-    results = {}
+    below = {os.path.dirname(name) for entry in entries.values() for name in entry['files']}
+    sweep(record.folder, *(record.folder/name for name in below if name))
+    results, moved = {}, []
     for key, inputs in made_of.items():
-        if key not in entries or key in broken: continue
-        entry = entries[key]
-        if inputs and not inputs.same(entry): continue
-        if inputs and inputs.mark != entry['stamp']: _new_stamp(record, entry, inputs)
+        entry = entries.get(key)
+        if entry is None or key in broken or inputs and not inputs.same(entry): continue
+        if inputs and inputs.mark != entry['stamp']: moved.append(entry | dict(stamp=inputs.mark))
         results[key] = entry['result']
+    record.add_all(moved) # so that files which were copied or touched are not read again at every start
     return results
-
-def _new_stamp(record, entry, inputs):
-    "Record the stamp of inputs that were copied or touched, so that they are not read again at every start."
-    recorded = {k: entry.get(k) for k in ('content', 'inputs')}
-    record.add(entry['id'], entry['result'], entry['files'], recorded | dict(stamp=inputs.mark))
 
 def write_failures(record: Record, # record of the stage
                    failed: dict, # id -> (sentence, traceback)
