@@ -12,7 +12,7 @@ __all__ = ['stains', 'channels', 'Channels', 'one_channel', 'is_channel', 'read_
            'preview', 'plot_fields', 'channel_stats', 'plot_intensities', 'stats']
 
 # %% ../nbs/00_data.ipynb #d80d4390
-import gzip, io, re
+import gzip, io, os, re
 from collections import Counter
 from dataclasses import dataclass, field as with_default
 from functools import cache
@@ -354,7 +354,8 @@ def read_fields(ws: str|Path, # workspace
     if not file.exists(): raise UserError(f'{file}: is not there; make it with `hpa_cellcls index FOLDER --ws {ws}`.')
     columns = ('id', 'group', *label_columns[1:], *channels)
     fields = read_table(file, 'table of fields', columns, width=int, height=int, bits=int, fold=int, weight=float)
-    for c in channels: fields[c] = [_each_file(p, lambda f: str(Path(ws)/f)) for p in fields[c]]
+    folder = '' if Path(ws) == Path() else str(Path(ws))
+    for c in channels: fields[c] = [_each_file(p, lambda f: os.path.join(folder, f)) for p in fields[c]]
     if 'pixel_um' not in fields: fields['pixel_um'] = ''
     fields['pixel_um'] = pd.to_numeric(fields.pixel_um, 'coerce').astype(float)
     return fields
@@ -384,7 +385,7 @@ def field_files(field: dict, # a row of the table of fields
                ) -> list: # paths
     "The image files of a field."
     files = {f for c in channels if field.get(c) for f in split_place(field[c])[0]}
-    return sorted(p for f in files for p in ([f] if not Path(f).is_dir() else map(str, files_below(f))))
+    return sorted(p for f in files for p in ([f] if not os.path.isdir(f) else map(str, files_below(f))))
 
 # %% ../nbs/00_data.ipynb #91511311
 def _sources(folder, labels):
