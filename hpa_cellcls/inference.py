@@ -18,20 +18,22 @@ from itertools import chain, islice
 from pathlib import Path
 import numpy as np, pandas as pd
 from fastcore.basics import patch
-from joblib import Parallel, cpu_count, delayed, effective_n_jobs
+from joblib import Parallel, delayed, effective_n_jobs
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+from .cluster import on_cluster
 from .crops import at_scale, cut_cell, measure_cells
-from .data import (
-    composite, field_files, find_fields, measure_fields, read_field, read_fields, read_masks, scale_bits, with_pixels, write_fields)
+from hpa_cellcls.data import (
+    composite, field_files, find_fields, measure_fields, memory_of, read_field, read_fields, read_masks, scale_bits, with_pixels,
+    write_fields)
 from .labels import classes, label_columns
-from hpa_cellcls.options import (
-    Annotated, Count, Device, Literal, Name, Place, Positive, Range, Several, Share, Thresholds, Whole, as_word, command, option_name,
-    with_options)
+from .options import (
+    Annotated, Auto, Count, Device, Literal, Name, Place, Positive, Range, Scheduler, Several, Share, Thresholds, Whole, as_word,
+    command, option_name, with_options)
 from .readers import Finding
 from .segmentation import check_segmenter, save_masks, segment, start_segmenter, with_masks
-from hpa_cellcls.stage import (
-    Inputs, Outcome, Record, UserError, digest, existing, fingerprint, prepare_one, run_one, sweep, whole_file, with_progress, write_bytes,
-    write_failures)
+from .stage import (
+    Inputs, Outcome, Record, UserError, digest, existing, fingerprint, free_cores, prepare_one, processes, run_one, sweep, whole_file,
+    with_progress, write_bytes, write_failures)
 from .submission import (
     field_shares, prediction_columns, probability_columns, read_embeddings, read_predictions, write_predictions)
 
@@ -162,17 +164,14 @@ def _stacked(crops, way):
     return np.stack(crops) if crops else np.zeros((0, len(way['only']), way['side'], way['side']), np.uint8)
 
 # %% ../nbs/06_inference.ipynb #e1a9bc0e
-def _workers(n_jobs):
-    "As `run_stage` has it: all cores, or what joblib's `parallel_config` says."
-    return n_jobs or (None if effective_n_jobs() > 1 else cpu_count())
-
 def stream(calls, # joblib's `delayed` calls, any number
-           n_jobs: int=None, # processes (all cores)
+           n_jobs: int=None, # processes, as for `processes`
            window: int=1, # calls that are given out together; at least two for each worker
+           need: float=0, # bytes of memory that a call takes
           ): # their results, in order
     "Results as they are needed; workers are at most two windows ahead."
     calls, waiting = iter(calls), deque()
-    n = _workers(n_jobs)
+    n = processes(n_jobs, need)
     window = max(window, 2*effective_n_jobs(n))
     if n == 1:
         for fn, args, kwargs in calls: yield fn(*args, **kwargs)
@@ -345,7 +344,7 @@ def _work(parts, missing, classifiers, how, n_jobs):
     tasks = (dict(field=f, masks=parts.mask(f), ways=ways, segmenter=None) for f in fields)
     calls = (delayed(run_one)(field_cells, t['field']['id'], prepare_one(missing.task, t), parts.masks, None, os.getpid()) for t in tasks)
     try:
-        with closing(stream(calls, n_jobs, 1 if missing.two_halves else parts.size)) as ready:
+        with closing(stream(calls, n_jobs, 1 if missing.two_halves else parts.size, memory_of(fields))) as ready:
             results = iter(with_progress(ready, len(fields), 'predict', True))
             for key in parts.todo:
                 found = list(islice(results, len(parts.fields[key])))
@@ -445,6 +444,7 @@ def _predict_cells(ws, model, name, own, segmenting, fields, failed, views, redu
     name = name or '+'.join(c.folder.name for c in classifiers)
     parts = Parts(ws, fields, name, params | choices, own.fields_per_part, asdict(CellOptions()))
     missing = Missing(parts, **vars(segmenting), device=device)
+    if threads == 'auto': threads = _spare_cores(n_jobs, memory_of(fields.to_dict('records')))
     start = time.monotonic()
     from hpa_cellcls.batches import using_threads
     with parts.record.held(), missing.held(), using_threads(threads):
@@ -459,6 +459,11 @@ def _of_scale(fields, ways):
     unknown = int(fields.pixel_um.isna().sum())
     if not unknown or not any('window_um' in w for w in ways): return ''
     return f' {unknown} fields have no pixel size, so their windows are a fraction of the field, as in training; --pixel-size gives it.'
+
+def _spare_cores(n_jobs, need):
+    "Threads of the network: the idle cores that workers of this machine leave."
+    workers = processes(n_jobs, need) or 1
+    return max(1, free_cores() - (workers if workers > 1 else 0))
 
 # %% ../nbs/06_inference.ipynb #20f89ad5
 Weights = Annotated[str, Several(float, Range(0), words=('found',))]
@@ -571,8 +576,9 @@ def predict(source: str, # folder of images, or a workspace
             order: str=None, # channels of TIFFs that hold several, such as red,green,blue,yellow
             batch: Count=None, # batch size (256 cells, 16 fields)
             device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
-            threads: Count=1, # CPU threads of the networks
-            n_jobs: Count=None, # processes that read and segment (all cores)
+            threads: Auto='auto', # CPU threads of the networks (auto: the idle cores); their number changes results at rounding level
+            n_jobs: Auto=None, # processes that read and segment (auto: as many as cores and memory allow)
+            cluster: Scheduler='', # dask scheduler whose workers do the fields, as tcp://host:8786 (HPA_CELLCLS_CLUSTER)
             **options, # of the kind of model, how missing masks are made, and how fields are found
            ) -> Outcome: # cells of each field, and the fields that failed
     "Predict where the protein is in every cell."
@@ -584,12 +590,13 @@ def predict(source: str, # folder of images, or a workspace
     _check_views(kind, model, **how)
     check_segmenter(**vars(segmenting))
     if segmenting.weights: existing(segmenting.weights, 'folder of weights (--weights)')
-    fields, failed = fields_to_predict(source, ws, order, n_jobs, finding)
     computing = dict(device=device, threads=threads, n_jobs=n_jobs)
     given = ws, model, name, own, segmenting
-    if kind == 'cells': out = _predict_cells(*given, fields, failed, **how, **computing)
-    elif kind == 'fields': out = _predict_fields(*given, **how, **computing)
-    else: out = _predict_maps(*given, **computing)
+    with on_cluster(cluster, ws):
+        fields, failed = fields_to_predict(source, ws, order, n_jobs, finding)
+        if kind == 'cells': out = _predict_cells(*given, fields, failed, **how, **computing)
+        elif kind == 'fields': out = _predict_fields(*given, **how, **computing)
+        else: out = _predict_maps(*given, **computing)
     out.failed = failed | out.failed
     out.note += _of_starter(ws, model)
     return out

@@ -84,7 +84,8 @@ def is_device(text: str, # auto, cpu, cuda, cuda:1 or mps
 def is_scheduler(text: str, # tcp://scheduler:8786
                 ):
     "Check the address of a dask scheduler."
-    if not re.fullmatch(r'(tcp|tls)://(\[[^\]\s]+\]|[^/:\s]+):\d+', text): raise ValueError('must be an address, such as tcp://scheduler:8786')
+    known = re.fullmatch(r'(tcp|tls)://(\[[^\]\s]+\]|[^/:\s]+):\d+', text)
+    if not known: raise ValueError('must be an address, such as tcp://scheduler:8786')
 
 # %% ../nbs/00f_options.ipynb #d44c6d2d
 class Several:

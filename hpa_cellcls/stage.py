@@ -7,8 +7,9 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/stage.html.md"""
 # %% auto #0
 __all__ = ['UserError', 'existing', 'whole_file', 'write_bytes', 'write_text', 'write_table', 'write_figure', 'read_table',
            'read_json', 'read_parquet', 'sweep', 'Record', 'digest', 'fingerprint', 'damage', 'as_recorded', 'stamp',
-           'content', 'Inputs', 'run_one', 'about_disk', 'Outcome', 'prepare_one', 'bar_of', 'with_progress',
-           'write_failures', 'run_stage', 'code_checksum', 'write_results', 'read_results', 'about_results', 'check']
+           'content', 'Inputs', 'run_one', 'about_disk', 'Outcome', 'free_memory', 'processes', 'free_cores',
+           'prepare_one', 'bar_of', 'with_progress', 'write_failures', 'run_stage', 'code_checksum', 'write_results',
+           'read_results', 'about_results', 'check']
 
 # %% ../nbs/00c_stage.ipynb #aae80eb7
 import csv, errno, gc, io, json, os, platform, re, subprocess, sys, tempfile, traceback
@@ -19,10 +20,11 @@ from importlib.metadata import version
 from importlib.resources import files
 from itertools import takewhile
 from pathlib import Path
-from time import time
+from time import sleep, time
 from zlib import crc32
 import pandas as pd
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs
+from joblib.parallel import get_active_backend
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from fastcore.basics import patch
 from filelock import FileLock, Timeout
@@ -489,10 +491,64 @@ class Outcome:
         if len(self.failed) > 20: lines.append(f'  ... and {len(self.failed) - 20} more, in {self.stage}.failed.csv')
         return '\n'.join(lines)
 
+# %% ../nbs/00c_stage.ipynb #c26078ec
+def free_memory(root: str|Path='/', # where the system's files are
+               ) -> float: # bytes; infinite where the system does not say
+    "Memory that can still be had, on this machine and in this process's cgroup."
+    root = Path(root)
+    group = _words(root/'proc/self/cgroup', '0::/')
+    here = root/'sys/fs/cgroup'/(group[0][4:] if group else '')
+    free = [1024*float(words[1]) for words in [_words(root/'proc/meminfo', 'MemAvailable:')] if words]
+    free += [_left(g, 'memory.max', 'memory.current') for g in (here, *here.parents)]
+    free.append(_left(root/'sys/fs/cgroup/memory', 'memory.limit_in_bytes', 'memory.usage_in_bytes'))
+    return min(free)
+
+def _words(path, begin=''):
+    "The words of the first line of a file that begins like this; none if there is no such line or file."
+    try: lines = path.read_text().splitlines()
+    except OSError: return []
+    return next((line.split() for line in lines if line.startswith(begin)), [])
+
+def _left(group, limit, used):
+    "What a cgroup may still take; files that are only cached are given up when memory is needed."
+    limit, used = _words(group/limit), _words(group/used)
+    if not used or not limit or limit[0] == 'max': return float('inf')
+    cached = _words(group/'memory.stat', 'inactive_file ') or ('', 0)
+    return max(0, float(limit[0]) - float(used[0]) + float(cached[1]))
+
+# %% ../nbs/00c_stage.ipynb #ddfc340d
+_bytes_of_a_process = 250e6 # Python with the libraries of a worker
+
+def processes(n_jobs: int=None, # number of processes; `None` or auto: the program chooses
+              need: float=0, # bytes of memory that the work of one takes
+             ) -> int: # `None` leaves it to joblib, inside a `parallel_config` with several workers or with dask
+    "How many processes share the work: as many as were asked for, or as cores and memory allow."
+    if n_jobs not in (None, 'auto'): return n_jobs
+    if effective_n_jobs() > 1 or 'Dask' in type(get_active_backend()[0]).__name__: return None
+    return int(max(1, min(cpu_count(), free_memory()//(_bytes_of_a_process + need))))
+
+# %% ../nbs/00c_stage.ipynb #2b12a78d
+def free_cores(wait: float=.25, # seconds to watch them
+              ) -> int: # at least 1, at most OMP_NUM_THREADS where that is set
+    "How many of the cores that this process may use are idle; all of them where the system does not say."
+    limit = os.environ.get('OMP_NUM_THREADS', '').partition(',')[0]
+    most = min(cpu_count(), int(limit) if limit.isdigit() and int(limit) else cpu_count())
+    before = _idle_time()
+    if most == 1 or before is None: return most
+    sleep(wait)
+    return max(1, min(most, round((_idle_time() - before)/wait)))
+
+def _idle_time():
+    "Seconds that the cores of this process have been idle, in sum; `None` where the system does not say."
+    if not hasattr(os, 'sched_getaffinity') or not Path('/proc/stat').exists(): return None
+    rows = [line.split() for line in Path('/proc/stat').read_text().splitlines() if re.match(r'cpu\d', line)]
+    mine = {f'cpu{i}' for i in os.sched_getaffinity(0)}
+    return sum(int(row[4]) + int(row[5]) for row in rows if row[0] in mine)/os.sysconf('SC_CLK_TCK')
+
 # %% ../nbs/00c_stage.ipynb #403ec714
-def _results(fn, items, folder, made_of, prepare, n_jobs):
+def _results(fn, items, folder, made_of, prepare, n_jobs, need):
     "Call `run_one` for every item, in worker processes unless there is one job; yields results as they finish."
-    n_jobs = n_jobs or (None if effective_n_jobs() > 1 else cpu_count())
+    n_jobs = processes(n_jobs, need)
     arguments = ((fn, key, prepare_one(prepare, arg), folder, made_of[key], os.getpid()) for key, arg in items.items())
     if n_jobs == 1 or len(items) < 2: return (run_one(*a) for a in arguments)
     batch_size = 1 if prepare else 'auto'
@@ -565,7 +621,8 @@ def run_stage(fn: callable, # one item -> a small dict; files it wrote under the
               inputs: callable=None, # one item -> its input files; if they change, the item is processed again
               prepare: callable=None, # one item -> argument of `fn`; called in the main process
               output: str|Path='', # file that must not exist unless this stage has made it
-              n_jobs: int=None, # worker processes (default: all cores, or as joblib's `parallel_config` has it)
+              n_jobs: int=None, # worker processes, as for `processes`
+              need: float=0, # bytes of memory that an item takes
               progress: bool=True, # show a progress bar
              ) -> Outcome: # results of all items, and the failures
     "Process the items that are not finished yet, in parallel, and record each when its files are on the disk."
@@ -574,7 +631,7 @@ def run_stage(fn: callable, # one item -> a small dict; files it wrote under the
         done = _finished(record, made_of)
         todo = {k: v for k,v in items.items() if k not in done}
         failed, skipped = {}, len(done)
-        results = _results(fn, todo, Path(folder), made_of, prepare, n_jobs)
+        results = _results(fn, todo, Path(folder), made_of, prepare, n_jobs, need)
         try:
             for key, entry, error in with_progress(results, len(todo), stage, progress):
                 if error: failed[key] = error
