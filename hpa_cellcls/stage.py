@@ -524,7 +524,7 @@ def processes(n_jobs: int=None, # number of processes; `None` or auto: the progr
              ) -> int: # `None` leaves it to joblib, inside a `parallel_config` with several workers or with dask
     "How many processes share the work: as many as were asked for, or as cores and memory allow."
     if n_jobs not in (None, 'auto'): return n_jobs
-    if effective_n_jobs() > 1 or 'Dask' in type(get_active_backend()[0]).__name__: return None
+    if effective_n_jobs(None) > 1 or 'Dask' in type(get_active_backend()[0]).__name__: return None
     return int(max(1, min(cpu_count(), free_memory()//(_bytes_of_a_process + need))))
 
 # %% ../nbs/00c_stage.ipynb #2b12a78d
