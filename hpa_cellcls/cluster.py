@@ -89,8 +89,8 @@ def on_cluster(address: str, # of a dask scheduler; if empty, `HPA_CELLCLS_CLUST
     try: is_scheduler(address)
     except ValueError as e: raise UserError(f'HPA_CELLCLS_CLUSTER {address}: {e}.') from None
     with ExitStack() as stack:
-        stack.enter_context(_quiet())
         client = stack.enter_context(_connected(address))
+        stack.enter_context(_quiet())
         _agreed(client, address, folder)
         _running_on.append(address)
         stack.callback(_running_on.clear)
@@ -107,10 +107,8 @@ def on_cluster(address: str, # of a dask scheduler; if empty, `HPA_CELLCLS_CLUST
 
 @contextmanager
 def _quiet():
-    "What dask logs when machines die is for its developers; the user gets a sentence."
-    loggers = [logging.getLogger(name) for name in ('distributed', 'tornado.application', 'asyncio')]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers: logger.setLevel(logging.CRITICAL + 1)
-    try: yield
-    finally:
-        for logger, level in zip(loggers, levels): logger.setLevel(level)
+    "What dask logs when machines die is for its developers; the user gets a sentence. It may log after the end as well."
+    noisy = 'distributed', 'tornado.application', 'asyncio'
+    loggers = [logging.getLogger(name) for name in [*logging.root.manager.loggerDict] if name.startswith(noisy)]
+    for logger in loggers: logger.setLevel(logging.CRITICAL)
+    yield

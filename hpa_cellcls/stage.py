@@ -24,7 +24,6 @@ from time import sleep, time
 from zlib import crc32
 import pandas as pd
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs
-from joblib.parallel import get_active_backend
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from fastcore.basics import patch
 from filelock import FileLock, Timeout
@@ -521,10 +520,10 @@ _bytes_of_a_process = 250e6 # Python with the libraries of a worker
 
 def processes(n_jobs: int=None, # number of processes; `None` or auto: the program chooses
               need: float=0, # bytes of memory that the work of one takes
-             ) -> int: # `None` leaves it to joblib, inside a `parallel_config` with several workers or with dask
+             ) -> int: # `None` leaves it to joblib, inside a `parallel_config` with several workers
     "How many processes share the work: as many as were asked for, or as cores and memory allow."
     if n_jobs not in (None, 'auto'): return n_jobs
-    if effective_n_jobs(None) > 1 or 'Dask' in type(get_active_backend()[0]).__name__: return None
+    if effective_n_jobs(None) > 1: return None
     return int(max(1, min(cpu_count(), free_memory()//(_bytes_of_a_process + need))))
 
 # %% ../nbs/00c_stage.ipynb #2b12a78d
