@@ -10,7 +10,7 @@ __all__ = ['versions', 'look_around', 'on_cluster']
 # %% ../nbs/00i_cluster.ipynb #40c6d4e5
 import logging, os, platform, time
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,6 +59,7 @@ def _agreed(client, address, folder):
     try: client.wait_for_workers(1, timeout=60)
     except TimeoutError:
         raise UserError(f'--cluster {address}: has no worker; start some by `dask worker {address} --nthreads 1`.') from None
+    with suppress(TimeoutError): client.wait_for_workers(2, timeout=10)
     mark = Path(folder).resolve()/f'.{uuid4().hex}.hpa_cellcls.tmp'
     mark.parent.mkdir(parents=True, exist_ok=True)
     mark.touch()
