@@ -10,6 +10,7 @@ import os, sys
 from pathlib import Path
 root = Path(__file__).resolve().parent.parent
 os.environ |= {f'{k}_NUM_THREADS': '1' for k in ('OMP', 'MKL', 'OPENBLAS', 'NUMEXPR')} # read when NumPy is imported
+os.environ['LOKY_MAX_CPU_COUNT'] = '1' # notebooks share the cores already, so a stage takes one unless a lesson asks for more
 os.environ |= dict(IN_TEST='1', HF_HUB_OFFLINE='1', HF_HOME=str(root/'.ci/work/none')) # no network, and nothing that was fetched before
 import atexit, gc, inspect, resource, shutil, tempfile, time, warnings
 from multiprocessing import get_context

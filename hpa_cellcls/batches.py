@@ -20,7 +20,7 @@ import numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq, torch
 import torch.nn.functional as F
 from fastcore.basics import patch
 from .labels import classes, label_matrix
-from .stage import UserError, existing, read_parquet, write_bytes
+from .stage import UserError, existing, free_cores, read_parquet, write_bytes
 from .store import CellStore
 
 # %% ../nbs/03c_batches.ipynb #ee0ecb02
@@ -290,11 +290,11 @@ def _blended(self: CellLoader, x, part, other, seed):
 
 # %% ../nbs/03c_batches.ipynb #943e9ea5
 @contextmanager
-def using_threads(n: int, # number of CPU threads; 0 leaves it as it is
+def using_threads(n: int, # number of CPU threads; auto takes the idle cores, 0 leaves it as it is
                  ):
     "Let torch compute with `n` threads inside the context."
     before = torch.get_num_threads()
-    if n: torch.set_num_threads(n)
+    if n: torch.set_num_threads(free_cores() if n == 'auto' else n)
     try: yield
     finally: torch.set_num_threads(before)
 

@@ -6,7 +6,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/bench.html.md"""
 
 # %% auto #0
 __all__ = ['benchmarks', 'Systems', 'Regimes', 'Seeds', 'compare_times', 'benchmark', 'labelling', 'cut_by_slices',
-           'cut_by_dilation', 'cutting', 'PNGFolder', 'Memmap', 'reading', 'cutting_stage', 'training',
+           'cut_by_dilation', 'cutting', 'PNGFolder', 'Memmap', 'reading', 'cutting_stage', 'training', 'all_cores',
            'predict_plainly', 'predicting', 'against_decoding', 'whole_way', 'scoring', 'bench']
 
 # %% ../nbs/10_bench.ipynb #b4b5b646
@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
 import cv2, numpy as np, pandas as pd
+from joblib import cpu_count
 from scipy import ndimage
 from .crops import cut, cut_cell, default_gap, measure_cells
 from .data import channels, index, read_masks
@@ -291,6 +292,26 @@ def training(repeats: int=5, # counted runs of each implementation
             ours, default = _training_loop(to_device(Network(arch), 'cpu'), True), _training_loop(Network(arch), False)
             timed = compare_times(lambda: ours([batch]), lambda: default([batch]), max(repeats, 7))
             rows.append(_row(f'train, {arch}, 128 px, our steps against PyTorch\'s defaults in 32 bits', 'cells/s', timed, 64))
+    return rows
+
+# %% ../nbs/10_bench.ipynb #9bd909ea
+@benchmark
+def all_cores(repeats: int=5, # counted runs of each implementation
+              size: float=1, # fraction of the full work; 1 is what is published
+             ) -> list: # rows of the table
+    "Training steps with a thread on every core against one thread."
+    import torch
+    from hpa_cellcls.batches import using_threads
+    from hpa_cellcls.models import Network, to_device
+    cores, side, n = max(2, cpu_count()), max(32, round(128*size)), max(8, round(64*size))
+    rows = []
+    for arch in ('small', 'densenet121') if size == 1 else ('small',):
+        batch = torch.rand(n, 4, side, side), torch.rand(n, 19)
+        loop = _training_loop(to_device(Network(arch), 'cpu'), True)
+        def steps(threads):
+            with using_threads(threads): loop([batch]*3)
+        timed = compare_times(lambda: steps(cores), lambda: steps(1), repeats)
+        rows.append(_row(f'train, {arch}, {side} px, {cores} threads against one', 'cells/s', timed, 3*n))
     return rows
 
 # %% ../nbs/10_bench.ipynb #0b38c8ae

@@ -20,7 +20,7 @@ from .image_level import (
     Member, Models, Views, Weights, field_parts, field_results, in_view, load_members, made_of, parse_views, rounded)
 from .labels import classes
 from .models import Network, compute_device, computing
-from .options import Count, Device, Literal, Name, Whole, command, defaults_of
+from .options import Auto, Count, Device, Literal, Name, Whole, command, defaults_of
 from .stage import Outcome, UserError, run_stage
 from .submission import place_columns, prediction_columns, probability_columns, write_predictions
 
@@ -249,7 +249,7 @@ def predict_cells_by_image(ws: str, # workspace with fields.csv and masks
                            trained_in: str='', # workspace with the models (WS)
                            batch: Count=16, # batch size
                            device: Device='auto', # device: auto (the fastest available), cpu, cuda or mps
-                           threads: Count=1, # CPU threads
+                           threads: Auto='auto', # CPU threads (auto: the idle cores); their number changes results at rounding level
                            progress: bool=True, # show a progress bar?
                           ) -> Outcome: # its note says where the table is
     "Predict single cells with networks for whole fields, into WS/predictions."

@@ -12,8 +12,9 @@ __all__ = ['default_gap', 'measure_cells', 'cell_places', 'window', 'cut_out', '
 from pathlib import Path
 import cv2, numpy as np, pandas as pd
 from scipy import ndimage
-from .data import Channels, channels, field_files, parse_labels, read_field, read_fields, read_masks
-from .options import Annotated, Count, Literal, Range, command, defaults_of
+from .cluster import on_cluster
+from .data import Channels, channels, field_files, memory_of, parse_labels, read_field, read_fields, read_masks
+from .options import Annotated, Auto, Count, Literal, Range, Scheduler, command, defaults_of
 from .stage import Outcome, UserError, run_stage
 from .store import CellStore, write_manifest, write_shard
 
@@ -270,7 +271,8 @@ def cut(ws: str, # workspace with fields.csv and masks
         gap: Annotated[float, Range(0, .1)]=0, # masked: minimum distance to other cells, as a fraction of the field's longer side
         only: Channels='red,green,blue,yellow', # channels of the crops
         fields_per_shard: Count=64, # number of fields in a shard
-        n_jobs: Count=None, # number of processes (default: all cores)
+        n_jobs: Auto=None, # number of processes (auto: as many as cores and memory allow)
+        cluster: Scheduler='', # dask scheduler whose workers do the fields, as tcp://host:8786 (HPA_CELLCLS_CLUSTER)
        ) -> Outcome: # cells of each shard, and the fields that failed
     "Cut every cell out of its field, into WS/cells."
     if gap and keep != 'masked': raise UserError(f'--gap {gap}: needs --keep masked; leave one of them out.')
@@ -282,8 +284,9 @@ def cut(ws: str, # workspace with fields.csv and masks
     dest, masks = Path(ws)/'cells', Path(ws)/'masks'
     chunks = [fields[i:i + fields_per_shard] for i in range(0, len(fields), fields_per_shard)]
     items = {f'part-{i:05d}': (chunk, dest/f'part-{i:05d}.arrow', masks, how) for i, chunk in enumerate(chunks)}
-    out = run_stage(_cut_part, items, dest, 'cut', dict(how, fields_per_shard=fields_per_shard), defaults_of(cut),
-                    inputs=_cut_inputs, output=dest/'manifest.json', n_jobs=n_jobs)
+    with on_cluster(cluster, ws):
+        out = run_stage(_cut_part, items, dest, 'cut', dict(how, fields_per_shard=fields_per_shard), defaults_of(cut),
+                        inputs=_cut_inputs, output=dest/'manifest.json', n_jobs=n_jobs, need=memory_of(fields))
     for result in out.results.values(): out.failed |= {k: (why, '') for k, why in result['failed'].items()}
     _finish(dest, out)
     out.shows = 'Cells', str(ws)

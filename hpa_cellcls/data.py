@@ -8,8 +8,8 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/data.html.md"""
 __all__ = ['stains', 'channels', 'Channels', 'one_channel', 'is_channel', 'read_pixels', 'scale_bits', 'resize_channel',
            'parse_order', 'Found', 'look_through', 'find_fields', 'read_channel', 'read_field', 'composite',
            'write_masks', 'read_masks', 'perceptual_hash', 'duplicate_groups', 'join_groups', 'write_fields',
-           'read_fields', 'summarize_field', 'field_files', 'field_size', 'measure_fields', 'with_pixels', 'index',
-           'own_masks', 'preview', 'plot_fields', 'channel_stats', 'plot_intensities', 'stats']
+           'read_fields', 'summarize_field', 'field_files', 'memory_of', 'field_size', 'measure_fields', 'with_pixels',
+           'index', 'own_masks', 'preview', 'plot_fields', 'channel_stats', 'plot_intensities', 'stats']
 
 # %% ../nbs/00_data.ipynb #d80d4390
 import gzip, io, os, re
@@ -20,9 +20,10 @@ from pathlib import Path
 import cv2, numpy as np, pandas as pd, tifffile
 from PIL import Image
 from fastcore.basics import patch
+from .cluster import on_cluster
 from .labels import (class_plan, class_table, classes, co_occurrence, field_weights, label_columns, labels_per_field, make_folds,
                                 parse_labels, plot_classes, plot_co_occurrence, plot_plan, read_labels)
-from .options import Place, Annotated, Count, Range, Several, Whole, command, with_options
+from .options import Place, Annotated, Auto, Count, Range, Scheduler, Several, Whole, command, with_options
 from .readers import (Finding, explore, fields_of, files_below, find_masks, join_place, pair_masks, pixel_of, project,
                                  read_place, split_place)
 from .stage import (Outcome, Record, UserError, existing, read_table, run_stage, write_bytes, write_figure, write_table)
@@ -371,7 +372,8 @@ def read_fields(ws: str|Path, # workspace
     fields = read_table(file, 'table of fields', columns, width=int, height=int, bits=int, fold=int, weight=float)
     odd = [id for id in fields.id if '/' in id]
     if odd: raise UserError(f'{file}: the id {odd[0]!r} has a slash, but ids are names of files; write it with another sign.')
-    for c in channels: fields[c] = [_each_file(p, lambda f: str(Path(ws)/f)) for p in fields[c]]
+    folder = '' if Path(ws) == Path() else str(Path(ws))
+    for c in channels: fields[c] = [_each_file(p, lambda f: os.path.join(folder, f)) for p in fields[c]]
     if 'pixel_um' not in fields: fields['pixel_um'] = ''
     fields['pixel_um'] = pd.to_numeric(fields.pixel_um, 'coerce').astype(float)
     return fields
@@ -401,7 +403,12 @@ def field_files(field: dict, # a row of the table of fields
                ) -> list: # paths
     "The image files of a field."
     files = {f for c in channels if field.get(c) for f in split_place(field[c])[0]}
-    return sorted(p for f in files for p in ([f] if not Path(f).is_dir() else map(str, files_below(f))))
+    return sorted(p for f in files for p in ([f] if not os.path.isdir(f) else map(str, files_below(f))))
+
+def memory_of(fields: list, # rows of the table of fields, with width and height
+             ) -> float: # bytes
+    "Memory that a process needs to read the largest of some fields, to segment it and to cut its cells: measured, with room to spare."
+    return 60*max((f['width']*f['height'] for f in fields), default=0)
 
 # %% ../nbs/00_data.ipynb #91511311
 def _sources(folder, labels):
@@ -514,7 +521,8 @@ def index(folder: str, # folder with the images, or with folders of them; or of 
           seed: Whole=0, # random seed of the folds
           cap: Count=None, # class balance: maximum number of fields of a class (default: twice the median)
           floor: Whole=None, # class balance: minimum number of fields of a class (default: half the median)
-          n_jobs: Count=None, # number of processes (default: all cores)
+          n_jobs: Auto=None, # number of processes (auto: as many as cores and memory allow)
+          cluster: Scheduler='', # dask scheduler whose workers do the fields, as tcp://host:8786 (HPA_CELLCLS_CLUSTER)
           masks: str='', # folder with label images of cells, perhaps also of nuclei, to use instead of `segment` (none if empty)
           dry_run: bool=False, # say what was found, and write nothing
           **options, # how channels and fields are found
@@ -528,7 +536,7 @@ def index(folder: str, # folder with the images, or with folders of them; or of 
     own, wrong_masks = find_masks(masks, fields) if masks else ({}, {})
     table = _table_of(fields, folder, labels, found)
     if table is not None and 0 < len(fields) < folds: make_folds(pd.Series(['']*len(fields)), n_folds=folds)
-    out = measure_fields(ws, fields, wrong, n_jobs)
+    with on_cluster(cluster, ws): out = measure_fields(ws, fields, wrong, n_jobs)
     if not out.results:
         raise UserError(f'{images}: none of its {len(fields) + len(wrong)} fields can be used; '
                         f'{ws}/index/index.failed.csv says what is wrong with each.')

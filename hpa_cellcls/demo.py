@@ -19,7 +19,7 @@ from .labels import join_labels
 from .page import report
 from .score import score
 from .segmentation import segment
-from .options import Annotated, Count, Literal, Place, Range, command
+from .options import Annotated, Auto, Literal, Place, Range, command
 from .stage import Outcome, UserError, check, write_table
 from .submission import read_predictions, submit
 from .synth import synth
@@ -90,7 +90,7 @@ def _outcome(home, table, seconds):
 def demo(dest: Place='demo', # folder for all files of the demo
          size: Literal['tiny', 'small', 'large']='small', # small (a few minutes) or large (half an hour)
          seed: Annotated[int, Range(0, 2**30)]=0, # random seed of the fields and the training
-         n_jobs: Count=None, # processes (all cores)
+         n_jobs: Auto=None, # processes (auto: as many as cores and memory allow)
         ) -> Outcome: # its note is the table of scores
     "S1 and our system best on generated fields: draw, segment, cut, train, predict, score, report."
     start = perf_counter()

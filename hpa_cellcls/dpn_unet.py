@@ -20,8 +20,8 @@ from skimage import filters, measure, morphology, segmentation
 from torch import nn
 from fastcore.basics import patch
 from .models import compute_device, computing, precision, to_device
-from .segmentation import flood, compete
-from .stage import UserError, digest, existing, stamp, sweep, write_bytes
+from .segmentation import compete, flood
+from .stage import UserError, content, digest, existing, sweep, write_bytes
 
 # %% ../nbs/01a_dpn_unet.ipynb #b9fe6ef4
 class _Up(nn.Module):
@@ -134,12 +134,12 @@ def _cache():
     return Path(pooch.os_cache('hpa_cellcls'))
 
 def _copy_of(path, cache):
-    "Path of the copy of a file, which depends on the file's path, and a stamp of the file's content."
+    "Path of the copy of a file, which depends on the file's path, and a checksum of the file's content."
     place = sha256(str(path.resolve()).encode()).hexdigest()[:16]
-    return Path(cache or _cache())/'tensors'/f'{path.stem}-{place}.safetensors', stamp(path)
+    return Path(cache or _cache())/'tensors'/f'{path.stem}-{place}.safetensors', content(path)
 
 def _read_copy(copy, mark):
-    "Tensors of a copy if it is readable and has this stamp, else `None`."
+    "Tensors of a copy if it is readable and was made of this content, else `None`."
     from safetensors import SafetensorError, safe_open
     try:
         with safe_open(copy, 'pt') as f:

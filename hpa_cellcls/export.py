@@ -25,7 +25,7 @@ from skimage.measure import find_contours, label, regionprops_table
 from .crops import measure_cells
 from .data import field_files, read_field, read_fields, read_masks
 from .labels import classes
-from .options import Count, Literal, Place, command
+from .options import Auto, Literal, Place, command
 from .page_data import find_predictions
 from .stage import Inputs, Outcome, UserError, digest, run_stage, whole_file, write_bytes, write_text
 from .submission import place_columns, probability_columns, read_predictions
@@ -590,7 +590,7 @@ def export(ws: str, # workspace with masks and predictions
            dest: Place=None, # file or folder to write (WS/export/NAME and an ending for the format)
            only_good: bool=False, # leave out cells that break a rule of quality
            embeddings: bool=False, # h5ad, spatialdata and cytomining: with the embeddings of the predictions
-           n_jobs: Count=None, # processes (all cores)
+           n_jobs: Auto=None, # processes (auto: as many as cores and memory allow)
           ) -> Outcome: # cells of each field, and the fields that could not be exported
     "Write predictions for other tools: scanpy, QuPath, napari, a spreadsheet ..."
     path = find_predictions(ws, predictions)

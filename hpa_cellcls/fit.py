@@ -34,8 +34,9 @@ from .distributed import (
 from hpa_cellcls.models import (
     Arch, Network, compute_device, computing, find_model, load_bestfitting, load_model, load_subcell, precision, read_weights, save_model,
     to_device)
-from .options import (
-    Amount, Annotated, Count, Device, Duration, Folds, Literal, Log, Positive, Range, ShareBelowOne, Sides, Whole, defaults_of, seconds)
+from hpa_cellcls.options import (
+    Amount, Annotated, Auto, Count, Device, Duration, Folds, Literal, Log, Positive, Range, ShareBelowOne, Sides, Whole, defaults_of,
+    seconds)
 from .score import f1, mean_ap
 from .stage import Outcome, Record, UserError, bar_of, end_bar, existing, fingerprint, write_bytes, write_figure, write_table
 from .store import CellStore
@@ -93,10 +94,10 @@ class ClassifierSettings(Settings):
 class Running:
     "How a training is run; these options do not belong to the model."
     device: Device='auto' # device: auto (the fastest available), cpu, cuda or mps
-    threads: Count=1 # CPU threads; their number changes results at rounding level
+    threads: Auto='auto' # CPU threads (auto: the idle cores); their number changes results at rounding level
     log: Log='' # logger: tensorboard or wandb
     stop_after: Duration='' # wall-clock limit, such as 11h; the same command resumes
-    n_jobs: Count=None # number of processes that prepare data (all cores)
+    n_jobs: Auto=None # number of processes that prepare data (auto: as many as cores and memory allow)
 
 # %% ../nbs/03f_fit.ipynb #3f5d5838
 def phase(epochs: int, # of the phase

@@ -31,9 +31,9 @@ from .fit import (
     is_weight_file, phase, phases, split_train_valid, suggest_lr, train_task)
 from .labels import classes, label_matrix
 from .models import compute_device, computing, load_model, to_device
-from hpa_cellcls.options import (
-    Amount, Annotated, Count, Device, Fraction, Literal, Name, Place, Range, Several, ShareBelowOne, Thresholds, command, defaults_of,
-    with_options)
+from .options import (
+    Amount, Annotated, Auto, Count, Device, Fraction, Literal, Name, Place, Range, Several, ShareBelowOne, Thresholds, command,
+    defaults_of, with_options)
 from .score import best_thresholds, decide, f1, fit_thresholds, mean_ap, ratio_thresholds
 from .stage import Outcome, UserError, as_recorded, content, existing, read_table, run_stage, write_table
 from .store import CellStore
@@ -627,7 +627,7 @@ def predict_fields(ws: str, # workspace with fields.csv
                    trained_in: str='', # workspace with the models (WS)
                    batch: Count=16, # batch size
                    device: Device='auto', # device: auto (the fastest available), cpu, cuda or mps
-                   threads: Count=1, # CPU threads
+                   threads: Auto='auto', # CPU threads (auto: the idle cores); their number changes results at rounding level
                    progress: bool=True, # show a progress bar?
                   ) -> Outcome: # its note says where the files are
     "Predict the labels of whole fields, into WS/predictions."

@@ -14,24 +14,26 @@ import os, time
 from collections import deque
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, fields as fields_of
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 import numpy as np, pandas as pd
 from fastcore.basics import patch
-from joblib import Parallel, cpu_count, delayed, effective_n_jobs
+from joblib import Parallel, delayed, effective_n_jobs
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+from .cluster import on_cluster
 from .crops import at_scale, cell_places, cut_cell, measure_cells
-from .data import (
-    composite, field_files, find_fields, measure_fields, read_field, read_fields, read_masks, scale_bits, with_pixels, write_fields)
+from hpa_cellcls.data import (
+    composite, field_files, find_fields, measure_fields, memory_of, read_field, read_fields, read_masks, scale_bits, with_pixels,
+    write_fields)
 from .labels import classes, label_columns
-from hpa_cellcls.options import (
-    Annotated, Count, Device, Literal, Name, Place, Positive, Range, Several, Share, Thresholds, Whole, as_word, command, option_name,
-    with_options)
+from .options import (
+    Annotated, Auto, Count, Device, Literal, Name, Place, Positive, Range, Scheduler, Several, Share, Thresholds, Whole, as_word,
+    command, option_name, with_options)
 from .readers import Finding
 from .segmentation import check_segmenter, save_masks, segment, start_segmenter, with_masks
 from .stage import (
-    Inputs, Outcome, Record, UserError, digest, existing, fingerprint, prepare_one, run_one, sweep, with_progress, write_bytes,
-    write_failures, write_table)
+    Inputs, Outcome, Record, UserError, digest, existing, fingerprint, free_cores, prepare_one, processes, run_one, sweep, whole_file,
+    with_progress, write_bytes, write_failures)
 from .submission import (
     field_shares, place_columns, prediction_columns, probability_columns, read_embeddings, read_predictions, write_predictions)
 
@@ -163,17 +165,14 @@ def _stacked(crops, way):
     return np.stack(crops) if crops else np.zeros((0, len(way['only']), way['side'], way['side']), np.uint8)
 
 # %% ../nbs/06_inference.ipynb #e1a9bc0e
-def _workers(n_jobs):
-    "As `run_stage` has it: all cores, or what joblib's `parallel_config` says."
-    return n_jobs or (None if effective_n_jobs() > 1 else cpu_count())
-
 def stream(calls, # joblib's `delayed` calls, any number
-           n_jobs: int=None, # processes (all cores)
+           n_jobs: int=None, # processes, as for `processes`
            window: int=1, # calls that are given out together; at least two for each worker
+           need: float=0, # bytes of memory that a call takes
           ): # their results, in order
     "Results as they are needed; workers are at most two windows ahead."
     calls, waiting = iter(calls), deque()
-    n = _workers(n_jobs)
+    n = processes(n_jobs, need)
     window = max(window, 2*effective_n_jobs(n))
     if n == 1:
         for fn, args, kwargs in calls: yield fn(*args, **kwargs)
@@ -346,7 +345,7 @@ def _work(parts, missing, classifiers, how, n_jobs):
     tasks = (dict(field=f, masks=parts.mask(f), ways=ways, segmenter=None) for f in fields)
     calls = (delayed(run_one)(field_cells, t['field']['id'], prepare_one(missing.task, t), parts.masks, None, os.getpid()) for t in tasks)
     try:
-        with closing(stream(calls, n_jobs, 1 if missing.two_halves else parts.size)) as ready:
+        with closing(stream(calls, n_jobs, 1 if missing.two_halves else parts.size, memory_of(fields))) as ready:
             results = iter(with_progress(ready, len(fields), 'predict', True))
             for key in parts.todo:
                 found = list(islice(results, len(parts.fields[key])))
@@ -392,30 +391,47 @@ def with_context(p: np.ndarray, # cells x classes
     calibration = np.mean([a['calibration'] for a in abouts], 0)
     return calibrated(field_posterior(p.astype(float), fields.to_numpy(), prior, prevalence), *calibration).astype(np.float32)
 
-def _gather(parts, failed, seconds, abouts):
-    "One table of all parts, in the order of the fields."
-    for r in parts.done.values(): failed = failed | {k: (e, '') for k, e in r['failed'].items()}
-    failed = failed | parts.failed
-    write_failures(parts.record, failed)
-    tables = [read_predictions(parts.folder/f'{k}.parquet')[0] for k in parts.fields]
-    tables = [t for t in tables if len(t)]
-    if not tables:
-        why = next(iter(failed.values()), ('the masks are empty', ''))[0]
-        raise UserError(f'{parts.folder}: no cell was found in {len(parts.fields)} parts; {why}')
-    table = pd.concat(tables, ignore_index=True)
-    p, choices = table[list(probability_columns)].to_numpy(np.float32), parts.record.params
-    context = choices['field_context'] and all('prevalence' in a for a in abouts)
-    if context: p = with_context(p, table.id, abouts)
+# %% ../nbs/06_inference.ipynb #6c4762ec
+def _final(table, choices, abouts):
+    "The shares of some whole fields, and their cells with Negative, context and weights as chosen."
+    p = table[list(probability_columns)].to_numpy(np.float32)
+    if choices['context']: p = with_context(p, table.id, abouts)
     if choices['negative'] == 'rest': p = negative_of_rest(p)
-    path = parts.folder.with_name(f'{parts.folder.name}.parquet')
-    write_table(path.with_suffix('.shares.csv'), field_shares(table.id, p).round(3))
-    table[list(probability_columns)] = p*cell_weights(table, choices['border'], choices['small'], choices['area'])[:, None]
-    embeddings = (read_embeddings(parts.folder/f'{k}.parquet') for k in parts.fields) if choices['embeddings'] else None
-    write_predictions(path, table, choices | dict(context=context, classes=list(classes)), embeddings)
-    n = table.id.value_counts()
-    results = {f['id']: dict(cells=int(n.get(f['id'], 0))) for part in parts.fields.values() for f in part if f['id'] not in failed}
+    weighted = p*cell_weights(table, choices['border'], choices['small'], choices['area'])[:, None]
+    table = pd.concat([table.drop(columns=list(probability_columns)), pd.DataFrame(weighted, columns=list(probability_columns))], axis=1)
+    return field_shares(table.id, p).round(3), table
+
+def _final_tables(parts, choices, abouts, shares, cells):
+    "The cells of sixteen parts at a time; their shares go to a file, their numbers by field to `cells`."
+    keys = iter(parts.fields)
+    for some in iter(lambda: list(islice(keys, 16)), []):
+        found = [read_predictions(parts.folder/f'{key}.parquet')[0] for key in some]
+        found = [table for table in found if len(table)]
+        if not found: continue
+        of_fields, table = _final(pd.concat(found, ignore_index=True), choices, abouts)
+        shares.write(of_fields.to_csv(index=False, lineterminator='\n', header=not cells))
+        cells.update(table.groupby('id').size().to_dict())
+        yield table
+
+def _gather(parts, failed, seconds, abouts):
+    "One table of all parts, in the order of the fields; sixteen of them are in memory."
+    before = [(k, (e, '')) for r in parts.done.values() for k, e in r['failed'].items()]
+    failed = failed | dict(before) | parts.failed
+    write_failures(parts.record, failed)
+    choices = parts.record.params
+    choices = choices | dict(context=choices['field_context'] and all('prevalence' in a for a in abouts), classes=list(classes))
+    path, cells = parts.folder.with_name(f'{parts.folder.name}.parquet'), {}
+    with whole_file(path.with_suffix('.shares.csv'), 'w') as shares:
+        tables = _final_tables(parts, choices, abouts, shares, cells)
+        first = next(tables, None)
+        if first is None:
+            why = next(iter(failed.values()), ('the masks are empty', ''))[0]
+            raise UserError(f'{parts.folder}: no cell was found in {len(parts.fields)} parts; {why}')
+        embeddings = (read_embeddings(parts.folder/f'{k}.parquet') for k in parts.fields) if choices['embeddings'] else None
+        write_predictions(path, chain([first], tables), choices, embeddings)
+    results = {f['id']: dict(cells=cells.get(f['id'], 0)) for part in parts.fields.values() for f in part if f['id'] not in failed}
     speed = f'; {parts.fresh/seconds:.1f} fields/s' if parts.fresh else ''
-    note = f'{len(table)} cells are in {path}{speed}.'
+    note = f'{sum(cells.values())} cells are in {path}{speed}.'
     return Outcome('predict', results, failed, len(results) - parts.fresh, note, ('Predictions', str(path.parents[1]), path.stem))
 
 # %% ../nbs/06_inference.ipynb #2137d2f1
@@ -430,6 +446,7 @@ def _predict_cells(ws, model, name, own, segmenting, fields, failed, views, redu
     name = name or '+'.join(c.folder.name for c in classifiers)
     parts = Parts(ws, fields, name, params | choices, own.fields_per_part, asdict(CellOptions()))
     missing = Missing(parts, **vars(segmenting), device=device)
+    if threads == 'auto': threads = _spare_cores(n_jobs, memory_of(fields.to_dict('records')))
     start = time.monotonic()
     from hpa_cellcls.batches import using_threads
     with parts.record.held(), missing.held(), using_threads(threads):
@@ -444,6 +461,11 @@ def _of_scale(fields, ways):
     unknown = int(fields.pixel_um.isna().sum())
     if not unknown or not any('window_um' in w for w in ways): return ''
     return f' {unknown} fields have no pixel size, so their windows are a fraction of the field, as in training; --pixel-size gives it.'
+
+def _spare_cores(n_jobs, need):
+    "Threads of the network: the idle cores that workers of this machine leave."
+    workers = processes(n_jobs, need) or 1
+    return max(1, free_cores() - (workers if workers > 1 else 0))
 
 # %% ../nbs/06_inference.ipynb #20f89ad5
 Weights = Annotated[str, Several(float, Range(0), words=('found',))]
@@ -556,8 +578,9 @@ def predict(source: str, # folder of images, or a workspace
             order: str=None, # channels of TIFFs that hold several, such as red,green,blue,yellow
             batch: Count=None, # batch size (256 cells, 16 fields)
             device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
-            threads: Count=1, # CPU threads of the networks
-            n_jobs: Count=None, # processes that read and segment (all cores)
+            threads: Auto='auto', # CPU threads of the networks (auto: the idle cores); their number changes results at rounding level
+            n_jobs: Auto=None, # processes that read and segment (auto: as many as cores and memory allow)
+            cluster: Scheduler='', # dask scheduler whose workers do the fields, as tcp://host:8786 (HPA_CELLCLS_CLUSTER)
             **options, # of the kind of model, how missing masks are made, and how fields are found
            ) -> Outcome: # cells of each field, and the fields that failed
     "Predict where the protein is in every cell."
@@ -569,12 +592,13 @@ def predict(source: str, # folder of images, or a workspace
     _check_views(kind, model, **how)
     check_segmenter(**vars(segmenting))
     if segmenting.weights: existing(segmenting.weights, 'folder of weights (--weights)')
-    fields, failed = fields_to_predict(source, ws, order, n_jobs, finding)
     computing = dict(device=device, threads=threads, n_jobs=n_jobs)
     given = ws, model, name, own, segmenting
-    if kind == 'cells': out = _predict_cells(*given, fields, failed, **how, **computing)
-    elif kind == 'fields': out = _predict_fields(*given, **how, **computing)
-    else: out = _predict_maps(*given, **computing)
+    with on_cluster(cluster, ws):
+        fields, failed = fields_to_predict(source, ws, order, n_jobs, finding)
+        if kind == 'cells': out = _predict_cells(*given, fields, failed, **how, **computing)
+        elif kind == 'fields': out = _predict_fields(*given, **how, **computing)
+        else: out = _predict_maps(*given, **computing)
     out.failed = failed | out.failed
     out.note += _of_starter(ws, model)
     return out

@@ -269,7 +269,7 @@ def option_cell(function: callable, # a command
     name, docs = function.__name__, comments_of(function)
     values = {}
     for p in [*inspect.signature(function).parameters.values()][1:]:
-        if p.name not in ('ws', 'n_jobs', 'progress'): values[p.name] = repr('single' if p.default is p.empty else p.default)
+        if p.name not in ('ws', 'n_jobs', 'cluster', 'progress'): values[p.name] = repr('single' if p.default is p.empty else p.default)
     values |= _kernel_defaults.get(name, {})
     values |= {k: repr(v) for k, v in changes.items() if k in values}
     lines = [f'    {k}={v}, # {docs.get(k) or ""}'.rstrip('# ') for k, v in values.items()]

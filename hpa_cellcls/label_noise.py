@@ -20,7 +20,7 @@ from .batches import Prepare, prefetch, cell_targets, using_threads
 from .distributed import all_gather, rank_and_size
 from .labels import classes, negative
 from .models import Network, compute_device, computing, load_model, save_model, to_device
-from .options import Count, Device, Literal, Name, Whole, command, defaults_of
+from .options import Auto, Count, Device, Literal, Name, Whole, command, defaults_of
 from .stage import Outcome, Record, UserError, as_recorded, content, existing, fingerprint, read_parquet
 from .store import CellStore
 from .submission import probability_columns
@@ -396,7 +396,7 @@ def refine(ws: str, # workspace
            steps: Whole=150, # optimisation steps of the refit; 0 only applies Platt scaling to the logits
            prior: Prior='atlas', # how often classes show may be as people saw it in the atlas (atlas), or no such prior (none)
            device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
-           threads: Count=1, # CPU threads
+           threads: Auto='auto', # CPU threads (auto: the idle cores); their number changes results at rounding level
           ) -> Outcome: # its note has the estimated prevalence
     "Estimate the label noise of a model's training cells, refit its last layer to soft labels, and calibrate it."
     folder = existing(Path(ws)/'models'/first, 'model (`hpa_cellcls train --labels copied` makes it)')

@@ -6,9 +6,10 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/options.html.md"""
 
 # %% auto #0
 __all__ = ['Count', 'Whole', 'Share', 'Positive', 'Amount', 'Name', 'Names', 'Place', 'Device', 'Duration', 'Thresholds', 'Folds',
-           'Sides', 'ShareBelowOne', 'Fraction', 'Log', 'Range', 'is_name', 'seconds', 'is_place', 'is_threshold',
-           'is_device', 'Several', 'declared', 'allowed', 'checked', 'option_name', 'command', 'defaults_of',
-           'with_options', 'comments_of', 'as_word', 'parser_of', 'read_config', 'typed']
+           'Sides', 'ShareBelowOne', 'Fraction', 'Log', 'Auto', 'Scheduler', 'Range', 'is_name', 'seconds', 'is_place',
+           'is_threshold', 'is_device', 'is_scheduler', 'Several', 'or_auto', 'declared', 'allowed', 'checked',
+           'option_name', 'command', 'defaults_of', 'with_options', 'comments_of', 'as_word', 'parser_of',
+           'read_config', 'typed']
 
 # %% ../nbs/00f_options.ipynb #8ea17780
 import argparse, difflib, inspect, json, math, re, typing
@@ -81,6 +82,12 @@ def is_device(text: str, # auto, cpu, cuda, cuda:1 or mps
     "Check the name of a device; `compute_device` finds out whether this machine has it."
     if not re.fullmatch(r'auto|cpu|cuda(:\d+)?|mps', text): raise ValueError('must be auto, cpu, cuda, cuda:1 or mps')
 
+def is_scheduler(text: str, # tcp://scheduler:8786
+                ):
+    "Check the address of a dask scheduler."
+    known = re.fullmatch(r'(tcp|tls)://(\[[^\]\s]+\]|[^/:\s]+):\d+', text)
+    if not known: raise ValueError('must be an address, such as tcp://scheduler:8786')
+
 # %% ../nbs/00f_options.ipynb #d44c6d2d
 class Several:
     "A check for values separated by commas."
@@ -127,6 +134,11 @@ def _number(value, kind):
 
 _kinds = {int: 'a whole number', float: 'a number', bool: 'True or False', str: 'text'}
 
+# %% ../nbs/00f_options.ipynb #749fd48b
+def or_auto(value, # any value; nothing is checked
+           ):
+    "Marks a number in place of which the word auto can be given: the program chooses."
+
 # %% ../nbs/00f_options.ipynb #285d5e69
 Count = Annotated[int, Range(1)]
 Whole = Annotated[int, Range(0)]
@@ -144,6 +156,8 @@ Sides = Annotated[str, Several(int, Range(16, 4096))]
 ShareBelowOne = Annotated[float, Range(0, below=1)]
 Fraction = Annotated[float, Range(above=0, most=1)]
 Log = Literal['', 'tensorboard', 'wandb']
+Auto = Annotated[int, Range(1), or_auto]
+Scheduler = Annotated[str, is_scheduler]
 
 # %% ../nbs/00f_options.ipynb #9dbbb04f
 def declared(annotation, # annotation of a parameter
@@ -162,7 +176,7 @@ def allowed(annotation, # annotation of a parameter
     "What a parameter allows, in words, for the help and the website."
     _, choices, checks = declared(annotation)
     if choices: return ', '.join(str(c) or '(nothing)' for c in choices)
-    return ', '.join(repr(c) for c in checks if isinstance(c, (Range, Several)))
+    return ', '.join([*(repr(c) for c in checks if isinstance(c, (Range, Several))), *['or auto']*(or_auto in checks)])
 
 # %% ../nbs/00f_options.ipynb #01a36de8
 def checked(name: str, # name of the parameter
@@ -173,7 +187,7 @@ def checked(name: str, # name of the parameter
     "Convert and check one value; a `UserError` names the option."
     kind, choices, checks = declared(annotation)
     is_default = type(value) is type(default) and value == default
-    if kind is None or callable(value) or is_default: return value
+    if kind is None or callable(value) or is_default or value == 'auto' and or_auto in checks: return value
     given = '(empty)' if isinstance(value, str) and not value else value
     try:
         value = _as_kind(value, kind)

@@ -14,7 +14,7 @@ import numpy as np, pandas as pd
 from jinja2 import Environment, StrictUndefined
 from .data import read_fields
 from .export import cell_flags, class_colours, embedding_map, embedding_parts, embedding_width, quality_columns
-from .options import Annotated, Count, Positive, Range, command
+from .options import Annotated, Auto, Count, Positive, Range, command
 from .page_data import (cell_scores, cells_in_order, draw_fields, failed_fields, find_predictions, page_data, pick_cells,
                                    read_truth, true_classes)
 from .stage import Outcome, read_json, write_text
@@ -88,7 +88,7 @@ def report(ws: str, # workspace with fields.csv, masks and predictions
            n: Count=12, # cells of each kind and class on the contact sheets
            gain: Positive=1.5, # brightness of the pictures
            most: Count=1000, # largest number of fields on the page
-           n_jobs: Count=None, # processes (all cores)
+           n_jobs: Auto=None, # processes (auto: as many as cores and memory allow)
           ) -> Outcome: # cells of each field, and the fields that could not be drawn
     "Make one page to look through the predictions: fields, cells, contact sheets, labels, scores."
     path = find_predictions(ws, predictions)

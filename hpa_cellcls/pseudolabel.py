@@ -14,7 +14,7 @@ import numpy as np, pandas as pd
 from .batches import Prepare, cell_probabilities, target_columns, using_threads, write_targets
 from .labels import classes, label_matrix, negative
 from .models import compute_device, computing, load_model, to_device
-from .options import Annotated, Amount, Count, Device, Literal, Name, Names, Range, command, defaults_of
+from .options import Annotated, Amount, Auto, Device, Literal, Name, Names, Range, command, defaults_of
 from .stage import Outcome, Record, UserError, as_recorded, digest, existing, fingerprint, read_json, read_table
 from .store import CellStore
 from .submission import probability_columns
@@ -124,7 +124,7 @@ def pseudolabel(ws: str, # workspace
                 weight: Amount=1, # weight of pseudo-labels; labels of single-label images have 1
                 views: Annotated[int, Range(1, 8)]=1, # TTA views of each crop
                 device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
-                threads: Count=1, # CPU threads of the networks
+                threads: Auto='auto', # CPU threads of the networks (auto: the idle cores); their number changes results at rounding level
                ) -> Outcome: # how many cells got a label
     "Give the cells of multi-label images pseudo-labels, predicted by trained networks."
     names = [m.strip() for m in models.split(',') if m.strip()]

@@ -18,8 +18,9 @@ from scipy import ndimage
 from skimage.feature import peak_local_max
 from skimage.measure import label as measure_label
 from skimage.segmentation import watershed
-from .data import field_files, own_masks, read_field, read_fields, write_masks
-from .options import Annotated, Count, Device, Literal, Positive, Range, command, defaults_of
+from .cluster import on_cluster
+from .data import field_files, memory_of, own_masks, read_field, read_fields, write_masks
+from .options import Annotated, Auto, Device, Literal, Positive, Range, Scheduler, command, defaults_of
 from .stage import Outcome, Record, UserError, run_stage
 
 # %% ../nbs/01_segmentation.ipynb #9e3ee7ef
@@ -511,7 +512,8 @@ def segment(ws: str, # workspace with fields.csv
             download: bool=False, # networks: download missing weights from Zenodo
             scale_factor: Annotated[float, Range(above=0, most=1)]=.25, # networks: scale of their input; raise it for downsampled images
             device: Device='auto', # networks: auto (the fastest there is), cpu, cuda or mps
-            n_jobs: Count=None, # number of processes (default: all cores)
+            n_jobs: Auto=None, # number of processes (auto: as many as cores and memory allow)
+            cluster: Scheduler='', # dask scheduler whose workers do the fields, as tcp://host:8786 (HPA_CELLCLS_CLUSTER)
            ) -> Outcome: # number of cells of each field
     "Segment the cells of every field and write their masks; masks that were brought by `index --masks` are kept."
     fields, own = read_fields(ws).to_dict('records'), own_masks(ws)
@@ -521,8 +523,9 @@ def segment(ws: str, # workspace with fields.csv
     if hasattr(worker, 'maps'): fn, prepare = _label_maps, _predict_maps
     else: fn, prepare = _segment_field, None
     items = {f['id']: (f, dest, worker) for f in fields if f['id'] not in own}
-    out = run_stage(fn, items, dest, 'segment', params, defaults_of(segment), inputs=lambda item: field_files(item[0]),
-                    prepare=prepare, n_jobs=1 if segmenter == 'hpacellseg' else n_jobs)
+    with on_cluster(cluster, ws):
+        out = run_stage(fn, items, dest, 'segment', params, defaults_of(segment), inputs=lambda item: field_files(item[0]),
+                        prepare=prepare, n_jobs=1 if segmenter == 'hpacellseg' else n_jobs, need=memory_of(fields))
     n_cells = [r['cells'] for r in out.results.values()]
     at_border = sum(r['at_border'] for r in out.results.values())
     if n_cells:

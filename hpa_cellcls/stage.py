@@ -7,12 +7,12 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/stage.html.md"""
 # %% auto #0
 __all__ = ['UserError', 'existing', 'whole_file', 'write_bytes', 'write_text', 'write_table', 'write_figure', 'read_table',
            'read_json', 'read_parquet', 'sweep', 'Record', 'digest', 'fingerprint', 'damage', 'as_recorded', 'stamp',
-           'content', 'Inputs', 'run_one', 'about_disk', 'Outcome', 'html_table', 'prepare_one', 'bar_of', 'end_bar',
-           'with_progress', 'write_failures', 'run_stage', 'code_checksum', 'write_results', 'read_results',
-           'about_results', 'check']
+           'content', 'Inputs', 'run_one', 'about_disk', 'Outcome', 'free_memory', 'processes', 'free_cores',
+           'html_table', 'prepare_one', 'bar_of', 'end_bar', 'with_progress', 'write_failures', 'run_stage',
+           'code_checksum', 'write_results', 'read_results', 'about_results', 'check']
 
 # %% ../nbs/00c_stage.ipynb #aae80eb7
-import csv, errno, io, json, os, platform, re, subprocess, sys, tempfile, traceback
+import csv, errno, gc, io, json, os, platform, re, subprocess, sys, tempfile, traceback
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import file_digest, sha256
@@ -22,7 +22,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from itertools import takewhile
 from pathlib import Path
-from time import time
+from time import sleep, time
 from zlib import crc32
 import pandas as pd
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs
@@ -194,6 +194,7 @@ class Record:
         self.output = output
         self.file = self.folder/f'{stage}.json'
         self.journal = self.folder/f'{stage}.done.jsonl'
+        self.read = None, {}
         known = self.known()
         self.params = known if params is None else json.loads(json.dumps(params))
         if params is not None: self.allow(known)
@@ -225,10 +226,18 @@ def add(self: Record,
         inputs: dict=None, # its input files, as `Inputs.entry` returns them
        ):
     "Record a finished field; its files must be on the disk already."
-    line = json.dumps(dict(id=key, result=result, files=files or {}, **inputs or {})) + '\n'
+    self.add_all([dict(id=key, result=result, files=files or {}, **inputs or {})])
+
+@patch
+def add_all(self: Record,
+            entries: list, # of entries, as `entries` has them
+           ):
+    "Record finished fields, in one write."
+    if not entries: return
+    lines = ''.join(json.dumps(entry) + '\n' for entry in entries)
     with open(self.journal, 'ab+') as f:
-        if f.tell() and not _ends_line(f): line = '\n' + line
-        f.write(line.encode())
+        if f.tell() and not _ends_line(f): lines = '\n' + lines
+        f.write(lines.encode())
         f.flush()
         os.fsync(f.fileno())
 
@@ -237,16 +246,33 @@ def _ends_line(f):
     f.seek(-1, os.SEEK_END)
     return f.read(1) == b'\n'
 
+# %% ../nbs/00c_stage.ipynb #ac473557
 @patch
 def entries(self: Record) -> dict: # id -> its last entry: id, result, files and inputs
-    "All finished fields; lines that were cut off by a crash are ignored."
-    found = {}
-    lines = self.journal.read_bytes().split(b'\n') if self.journal.exists() else []
-    for line in lines:
-        try: entry = json.loads(line)
-        except ValueError: continue
-        if isinstance(entry, dict) and {'id', 'result', 'files'} <= {*entry}: found[entry['id']] = entry
-    return found
+    "All finished fields; lines that were cut off by a crash are ignored. The journal is read again only if it has changed."
+    if not self.journal.exists(): return {}
+    about = self.journal.stat()
+    mark = about.st_ino, about.st_size, about.st_mtime_ns
+    if self.read[0] != mark:
+        found = _json_lines(self.journal.read_bytes())
+        self.read = mark, {e['id']: e for e in found if isinstance(e, dict) and {'id', 'result', 'files'} <= e.keys()}
+    return dict(self.read[1])
+
+def _json_lines(data):
+    "What the lines of a JSON lines file hold; a line that is not JSON is left out."
+    lines = [line for line in data.split(b'\n') if line]
+    collecting = gc.isenabled()
+    gc.disable() # it would look through the growing list again and again
+    try: found = json.loads(b'[' + b','.join(lines) + b']')
+    except ValueError: found = []
+    finally:
+        if collecting: gc.enable()
+    return found if len(found) == len(lines) else [e for line in lines for e in _json_line(line)]
+
+def _json_line(line):
+    "A list of what a line holds; empty if it is not JSON."
+    try: return [json.loads(line)]
+    except ValueError: return []
 
 # %% ../nbs/00c_stage.ipynb #c225a462
 @patch
@@ -336,12 +362,17 @@ def damaged(self: Record,
             deep: bool=False, # compare SHA-256 too, not only sizes
            ) -> dict: # id -> what is wrong
     "Finished fields with files that are missing or have changed."
-    found = {}
+    found, folder = {}, str(self.folder)
     for key, entry in self.entries().items():
         for name, (size, sha) in entry['files'].items():
-            wrong = damage(self.folder/name, size, sha, deep)
+            wrong = '' if not deep and _size(f'{folder}/{name}') == size else damage(self.folder/name, size, sha, deep)
             if wrong: found.setdefault(key, wrong)
     return found
+
+def _size(path):
+    "Size of a file in bytes, or `None`."
+    try: return os.stat(path).st_size
+    except OSError: return None
 
 # %% ../nbs/00c_stage.ipynb #c69635d6
 def as_recorded(path: str|Path, # file that a stage has written
@@ -358,21 +389,20 @@ def as_recorded(path: str|Path, # file that a stage has written
 
 # %% ../nbs/00c_stage.ipynb #a31a37fa
 def stamp(*files: str|Path, # input files of one field
-         ) -> str: # two CRC-32: of sizes and samples of the content, and of the modification times
-    "A fast mark of files: size, modification time, and 4 KB at the start, the middle and the end of each."
-    sample = times = 0
-    for path in map(Path, files):
-        if not path.exists():
-            sample = crc32(b'missing', sample)
-            continue
-        with open(path, 'rb') as f:
-            size = f.seek(0, os.SEEK_END)
-            for at in (0, size//2, max(0, size - 4096)):
-                f.seek(at)
-                sample = crc32(f.read(4096), sample)
-        sample = crc32(str(size).encode(), sample)
-        times = crc32(str(path.stat().st_mtime_ns).encode(), times)
-    return f'{sample:08x}.{times:08x}'
+         ) -> str: # s, and a CRC-32 of sizes and modification times
+    "A fast mark of files: size and modification time of each; none is opened."
+    return f's{crc32("".join(f"{a.st_size} {a.st_mtime_ns};" if a else "missing;" for a in map(_about, files)).encode()):08x}'
+
+def _about(path):
+    "Size and times of a file, or `None`."
+    try: return os.stat(path)
+    except OSError: return None
+
+def _old_times(files):
+    "The modification times in the stamps of older records."
+    times = 0
+    for about in filter(None, map(_about, files)): times = crc32(str(about.st_mtime_ns).encode(), times)
+    return f'{times:08x}'
 
 def content(*files: str|Path, # any files
            ) -> str: # 16 hexadecimal digits
@@ -387,9 +417,15 @@ class Inputs:
                  files: list=(), # their paths
                  about: str='', # anything else that the result depends on
                 ):
-        self.files = [Path(f) for f in files]
-        self.mark = stamp(*files)
-        if about: self.mark += f'-{crc32(about.encode()):08x}'
+        self.files = files
+        self.about = f'-{crc32(about.encode()):08x}' if about else ''
+        self.seen = ''
+
+    @property
+    def mark(self) -> str: # as the files were when it was first asked for
+        "The stamp of the files, and of what else counts."
+        self.seen = self.seen or stamp(*self.files) + self.about
+        return self.seen
 
     def entry(self,
               folder: str|Path, # folder of the record; the names are relative to it
@@ -403,12 +439,9 @@ class Inputs:
         "True if the entry was made of these files as they are now."
         recorded = entry.get('stamp', '')
         if recorded == self.mark: return True
-        if _untimed(recorded) != _untimed(self.mark): return False
-        return entry.get('content') in (None, content(*self.files))
-
-def _untimed(mark):
-    "A stamp without the part of the modification times."
-    return re.sub(r'\.[0-9a-f]{8}', '', mark)
+        marks, dash, about = recorded.partition('-')
+        if dash + about != self.about: return False
+        return marks[8:] == f'.{_old_times(self.files)}' or entry.get('content') == content(*self.files)
 
 # %% ../nbs/00c_stage.ipynb #217e2437
 def run_one(fn: callable, # one item -> a small dict; files it wrote under the key `files`
@@ -422,6 +455,7 @@ def run_one(fn: callable, # one item -> a small dict; files it wrote under the k
     if os.getpid() != main: _one_thread()
     try:
         if isinstance(arg, Exception): raise arg
+        if inputs: inputs.mark # as the files are now, before they are read
         result = dict(fn(arg) or {})
         files = fingerprint(result.pop('files', []), folder)
         return key, dict(result=result, files=files, inputs=inputs.entry(folder) if inputs else None), None
@@ -460,6 +494,60 @@ class Outcome:
         if len(self.failed) > 20: lines.append(f'  ... and {len(self.failed) - 20} more, in {self.stage}.failed.csv')
         return '\n'.join(lines)
 
+# %% ../nbs/00c_stage.ipynb #c26078ec
+def free_memory(root: str|Path='/', # where the system's files are
+               ) -> float: # bytes; infinite where the system does not say
+    "Memory that can still be had, on this machine and in this process's cgroup."
+    root = Path(root)
+    group = _words(root/'proc/self/cgroup', '0::/')
+    here = root/'sys/fs/cgroup'/(group[0][4:] if group else '')
+    free = [1024*float(words[1]) for words in [_words(root/'proc/meminfo', 'MemAvailable:')] if words]
+    free += [_left(g, 'memory.max', 'memory.current') for g in (here, *here.parents)]
+    free.append(_left(root/'sys/fs/cgroup/memory', 'memory.limit_in_bytes', 'memory.usage_in_bytes'))
+    return min(free)
+
+def _words(path, begin=''):
+    "The words of the first line of a file that begins like this; none if there is no such line or file."
+    try: lines = path.read_text().splitlines()
+    except OSError: return []
+    return next((line.split() for line in lines if line.startswith(begin)), [])
+
+def _left(group, limit, used):
+    "What a cgroup may still take; files that are only cached are given up when memory is needed."
+    limit, used = _words(group/limit), _words(group/used)
+    if not used or not limit or limit[0] == 'max': return float('inf')
+    cached = _words(group/'memory.stat', 'inactive_file ') or ('', 0)
+    return max(0, float(limit[0]) - float(used[0]) + float(cached[1]))
+
+# %% ../nbs/00c_stage.ipynb #ddfc340d
+_bytes_of_a_process = 250e6 # Python with the libraries of a worker
+
+def processes(n_jobs: int=None, # number of processes; `None` or auto: the program chooses
+              need: float=0, # bytes of memory that the work of one takes
+             ) -> int: # `None` leaves it to joblib, inside a `parallel_config` with several workers
+    "How many processes share the work: as many as were asked for, or as cores and memory allow."
+    if n_jobs not in (None, 'auto'): return n_jobs
+    if effective_n_jobs(None) > 1: return None
+    return int(max(1, min(cpu_count(), free_memory()//(_bytes_of_a_process + need))))
+
+# %% ../nbs/00c_stage.ipynb #2b12a78d
+def free_cores(wait: float=.25, # seconds to watch them
+              ) -> int: # at least 1, at most OMP_NUM_THREADS where that is set
+    "How many of the cores that this process may use are idle; all of them where the system does not say."
+    limit = os.environ.get('OMP_NUM_THREADS', '').partition(',')[0]
+    most = min(cpu_count(), int(limit) if limit.isdigit() and int(limit) else cpu_count())
+    before = _idle_time()
+    if most == 1 or before is None: return most
+    sleep(wait)
+    return max(1, min(most, round((_idle_time() - before)/wait)))
+
+def _idle_time():
+    "Seconds that the cores of this process have been idle, in sum; `None` where the system does not say."
+    if not hasattr(os, 'sched_getaffinity') or not Path('/proc/stat').exists(): return None
+    rows = [line.split() for line in Path('/proc/stat').read_text().splitlines() if re.match(r'cpu\d', line)]
+    mine = {f'cpu{i}' for i in os.sched_getaffinity(0)}
+    return sum(int(row[4]) + int(row[5]) for row in rows if row[0] in mine)/os.sysconf('SC_CLK_TCK')
+
 # %% ../nbs/00c_stage.ipynb #4bfc9fae
 def html_table(table: pd.DataFrame, # the index is not shown
                most: int=20, # maximum number of rows
@@ -492,9 +580,9 @@ def shown(self: Outcome): # an object that shows itself in Jupyter
     return getattr(import_module('hpa_cellcls.show'), kind)(*made_of)
 
 # %% ../nbs/00c_stage.ipynb #403ec714
-def _results(fn, items, folder, made_of, prepare, n_jobs):
+def _results(fn, items, folder, made_of, prepare, n_jobs, need):
     "Call `run_one` for every item, in worker processes unless there is one job; yields results as they finish."
-    n_jobs = n_jobs or (None if effective_n_jobs() > 1 else cpu_count())
+    n_jobs = processes(n_jobs, need)
     arguments = ((fn, key, prepare_one(prepare, arg), folder, made_of[key], os.getpid()) for key, arg in items.items())
     if n_jobs == 1 or len(items) < 2: return (run_one(*a) for a in arguments)
     batch_size = 1 if prepare else 'auto'
@@ -546,21 +634,16 @@ def _ended(bar):
 def _finished(record, made_of):
     "Results of the fields that are complete and whose inputs are unchanged; also removes old temporary files."
     entries, broken = record.entries(), record.damaged()
-    names = [name for entry in entries.values() for name in entry['files']]
-    sweep(*{record.folder, *((record.folder/name).parent for name in names)})
-    results = {}
+    below = {os.path.dirname(name) for entry in entries.values() for name in entry['files']}
+    sweep(record.folder, *(record.folder/name for name in below if name))
+    results, moved = {}, []
     for key, inputs in made_of.items():
-        if key not in entries or key in broken: continue
-        entry = entries[key]
-        if inputs and not inputs.same(entry): continue
-        if inputs and inputs.mark != entry['stamp']: _new_stamp(record, entry, inputs)
+        entry = entries.get(key)
+        if entry is None or key in broken or inputs and not inputs.same(entry): continue
+        if inputs and inputs.mark != entry['stamp']: moved.append(entry | dict(stamp=inputs.mark))
         results[key] = entry['result']
+    record.add_all(moved) # so that files which were copied or touched are not read again at every start
     return results
-
-def _new_stamp(record, entry, inputs):
-    "Record the stamp of inputs that were copied or touched, so that they are not read again at every start."
-    recorded = {k: entry.get(k) for k in ('content', 'inputs')}
-    record.add(entry['id'], entry['result'], entry['files'], recorded | dict(stamp=inputs.mark))
 
 def _as_inputs(found): return found if isinstance(found, Inputs) else Inputs(found)
 
@@ -582,7 +665,8 @@ def run_stage(fn: callable, # one item -> a small dict; files it wrote under the
               inputs: callable=None, # one item -> its input files, or `Inputs`; if they change, the item is processed again
               prepare: callable=None, # one item -> argument of `fn`; called in the main process
               output: str|Path='', # file that must not exist unless this stage has made it
-              n_jobs: int=None, # worker processes (default: all cores, or as joblib's `parallel_config` has it)
+              n_jobs: int=None, # worker processes, as for `processes`
+              need: float=0, # bytes of memory that an item takes
               progress: bool=True, # show a progress bar
              ) -> Outcome: # results of all items, and the failures
     "Process the items that are not finished yet, in parallel, and record each when its files are on the disk."
@@ -591,7 +675,7 @@ def run_stage(fn: callable, # one item -> a small dict; files it wrote under the
         done = _finished(record, made_of)
         todo = {k: v for k,v in items.items() if k not in done}
         failed, skipped = {}, len(done)
-        results = _results(fn, todo, Path(folder), made_of, prepare, n_jobs)
+        results = _results(fn, todo, Path(folder), made_of, prepare, n_jobs, need)
         try:
             for key, entry, error in with_progress(results, len(todo), stage, progress):
                 if error: failed[key] = error

@@ -16,7 +16,7 @@ from .fit import Init, check_init
 from .inference import predict
 from .labels import classes
 from .models import load_model, read_model_card, save_model
-from .options import Annotated, Count, Place, Range, command
+from .options import Annotated, Auto, Count, Place, Range, command
 from .segmentation import segment
 from .stage import Outcome, UserError, write_text
 from .store import CellStore
@@ -49,8 +49,8 @@ def starter(dest: Place='starter', # folder for everything; the model is DEST/st
             epochs: Count=2, # number of epochs
             init: Init='imagenet', # initial weights: random (empty), imagenet, or a file
             seed: Annotated[int, Range(0, 2**30)]=0, # random seed of the fields and the training
-            threads: Count=2, # CPU threads of the training; their number changes results at rounding level
-            n_jobs: Count=None, # processes (all cores)
+            threads: Auto=2, # CPU threads of the training; their number changes results at rounding level
+            n_jobs: Auto=None, # processes (auto: as many as cores and memory allow)
            ) -> Outcome: # its note gives the scores
     "Make the model that the package carries, from generated fields alone; an hour on two cores."
     home = Path(dest)

@@ -14,6 +14,7 @@ __all__ = ['probability_columns', 'prediction_columns', 'place_columns', 'submis
 import base64, csv, json, zlib
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import chain, zip_longest
 from pathlib import Path
 import numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq
 from fastcore.basics import patch
@@ -153,22 +154,39 @@ def _check_predictions(table, path):
                         'predict again.')
     if table.duplicated(['id', 'number']).any(): raise UserError(f'{path}: has cells twice; predict again.')
     table = table.assign(**{c: np.nan for c in place_columns if c not in table})
-    return table[[*prediction_columns, *place_columns]].astype({c: np.float32 for c in (*probability_columns, *place_columns)})
+    kinds = table.dtypes
+    floats = [c for c in (*probability_columns, *place_columns) if kinds[c] != np.float32]
+    return table[[*prediction_columns, *place_columns]].astype(dict.fromkeys(floats, np.float32))
 
 # %% ../nbs/06a_submission.ipynb #ea81fb82
 def write_predictions(path: str|Path, # file, `*.parquet`
-                      table: pd.DataFrame, # one row a cell, with the columns `prediction_columns`, and perhaps `place_columns`
+                      table: pd.DataFrame, # one row a cell: `prediction_columns`, perhaps `place_columns`; or tables that follow each other
                       about: dict, # how they were made (model, views, ...), anything that JSON can hold
                       embeddings=None, # arrays, cells x features, which follow each other in the order of the rows
                      ) -> Path: # the same path
     "Write a table of predictions; the file is complete or absent."
-    out = pa.Table.from_pandas(_check_predictions(table, path), preserve_index=False)
-    out = out.replace_schema_metadata(dict(about=json.dumps(about)))
-    if embeddings is not None: return _write_with(path, out, (e for e in embeddings if len(e)))
-    sink = pa.BufferOutputStream()
-    pq.write_table(out, sink, compression='zstd')
-    return write_bytes(path, sink.getvalue())
+    size = 16_384 if embeddings is None else 2048
+    tables = [table] if isinstance(table, pd.DataFrame) else table
+    groups = _in_groups((pa.Table.from_pandas(_check_predictions(t, path), preserve_index=False) for t in tables), size)
+    if embeddings is not None: groups = _with_embeddings(groups, _in_groups(map(_column, embeddings), size), path)
+    first = next(groups)
+    about = dict(about=json.dumps(about))
+    options = dict(compression='zstd', use_dictionary=True if embeddings is None else ['id'])
+    with whole_file(path) as file, pq.ParquetWriter(file, first.schema.with_metadata(about), **options) as out:
+        for group in chain([first], groups): out.write_table(group.replace_schema_metadata(about))
+    return Path(path)
 
+def _in_groups(tables, size):
+    "The same rows in tables of `size` rows, of which the last may have fewer."
+    waiting = None
+    for table in tables:
+        waiting = pa.concat_tables([waiting, table]) if waiting and len(table) else waiting or table
+        while len(waiting) > size:
+            yield waiting[:size].combine_chunks()
+            waiting = waiting[size:]
+    if waiting is not None: yield waiting.combine_chunks()
+
+# %% ../nbs/06a_submission.ipynb #3b8c67e5
 def read_predictions(path: str|Path, # file, `*.parquet`
                     ) -> tuple: # table, and how the predictions were made
     "A table of predictions, without embeddings, and how they were made."
@@ -183,20 +201,18 @@ def _unreadable(path):
     return UserError(f'{path}: cannot be read as Parquet, it is damaged or something else; predict again.')
 
 # %% ../nbs/06a_submission.ipynb #23a09643
-def _write_with(path, table, embeddings):
-    "Write a table with embeddings, which come in parts."
-    embeddings = iter(embeddings)
-    part = next(embeddings, np.zeros((0, 1), np.float16))
-    column = pa.field('embedding', pa.list_(pa.float16(), part.shape[1]))
-    done = 0
-    with whole_file(path) as file, pq.ParquetWriter(file, table.schema.append(column), compression='zstd', use_dictionary=['id']) as out:
-        while len(part):
-            lists = pa.FixedSizeListArray.from_arrays(pa.array(part.astype(np.float16).ravel()), part.shape[1])
-            out.write_table(table.slice(done, len(part)).append_column(column, lists))
-            done += len(part)
-            part = next(embeddings, part[:0])
-        if done != len(table): raise UserError(f'{path}: not written, since {len(table)} cells have {done} embeddings.')
-    return Path(path)
+def _column(embeddings):
+    "Embeddings, cells x features, as a table of one column."
+    n = embeddings.shape[1] or 1
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(embeddings.astype(np.float16).ravel()), n)
+    return pa.table(dict(embedding=lists))
+
+def _with_embeddings(groups, columns, path):
+    "Tables, each with its embeddings."
+    for table, column in zip_longest(groups, columns, fillvalue=()):
+        if len(table) != len(column):
+            raise UserError(f'{path}: not written, since {len(table)} cells have {len(column)} embeddings; predict again.')
+        yield table.append_column('embedding', column['embedding'] if len(column) else _column(np.zeros((0, 1)))['embedding'])
 
 def read_embeddings(path: str|Path, # file of predictions, `*.parquet`
                    ) -> np.ndarray: # cells x features, in the order of the table; 16-bit

@@ -14,11 +14,12 @@ import cv2, numpy as np, pandas as pd
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from .cluster import on_cluster
 from .data import channels, write_masks
 from .drawing import Scene, grow_cell, outlines, streams
 from .labels import classes, negative
 from .looks import looks
-from .options import Annotated, Count, Literal, Range, Share, command, defaults_of
+from .options import Annotated, Auto, Count, Literal, Range, Scheduler, Share, command, defaults_of
 from .stage import Outcome, UserError, run_stage, write_bytes, write_table
 from .submission import truth_object
 
@@ -229,7 +230,8 @@ def synth(dest: str, # folder for the fields
           bits: Literal[8, 16]=8, # bits of the images: 8 or 16
           look: LookName='plain', # cells, stains, microscope: plain (much alike) or atlas (varied as there)
           temper: Share=.6, # how rare rare label sets are; 1: as in the training table, 0: not at all
-          n_jobs: Count=None, # number of processes (default: all cores)
+          n_jobs: Auto=None, # number of processes (auto: as many as cores and memory allow)
+          cluster: Scheduler='', # dask scheduler whose workers do the fields, as tcp://host:8786 (HPA_CELLCLS_CLUSTER)
           progress: bool=True, # show a progress bar
          ) -> Outcome: # labels and files of each field
     "Generate fields with the true mask and labels of every cell."
@@ -237,7 +239,8 @@ def synth(dest: str, # folder for the fields
     knobs = dict(size=size, view=view, touching=touching, noise=noise, variability=variability, empty=empty, omit=omit, bits=bits,
                  look=look, temper=temper)
     items = {f's{seed}_{i:05d}': (Path(dest), seed, i, knobs) for i in range(n_fields)}
-    out = run_stage(save_field, items, dest, 'synth', dict(seed=seed, **knobs), defaults_of(synth), output=Path(dest)/'train.csv',
-                    n_jobs=n_jobs, progress=progress)
+    with on_cluster(cluster, dest):
+        out = run_stage(save_field, items, dest, 'synth', dict(seed=seed, **knobs), defaults_of(synth), output=Path(dest)/'train.csv',
+                        n_jobs=n_jobs, need=200*size**2, progress=progress)
     _write_tables(Path(dest), out.results, size)
     return out

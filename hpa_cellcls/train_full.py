@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from .distributed import single_process_only
 from .pseudolabel import pseudolabel
-from .options import Amount, Annotated, Count, Device, Duration, Folds, Literal, Name, Positive, Range, Whole, command, seconds
+from .options import (
+    Amount, Annotated, Auto, Count, Device, Duration, Folds, Literal, Name, Positive, Range, Whole, command, seconds)
 from .stage import Outcome, existing
 from .store import CellStore
 from .train import train
@@ -46,7 +47,7 @@ def train_full(ws: str, # workspace
                fold: Folds='0', # validation folds, separated by commas; empty to train on all
                seed: Whole=0, # random seed
                device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
-               threads: Count=1, # CPU threads; more change results at rounding level, and slow down a busy machine
+               threads: Auto='auto', # CPU threads (auto: the idle cores); their number changes results at rounding level
                stop_after: Duration='', # wall-clock limit of all trainings together, such as 11h; the same command resumes
               ) -> Outcome: # of the last training
     "Pseudo-labels and training on all cells, starting from the model of the first stage: the second half of S1."

@@ -23,7 +23,7 @@ from .models import compute_device, computing, load_model, to_device
 from hpa_cellcls.score import (
     Score, best_thresholds, calibration_error, class_ap, decide, f1, fit_thresholds, mean_ap, min_overlap, precision_recall,
     ratio_thresholds)
-from .options import Annotated, Count, Device, Literal, Range, Several, Thresholds, command
+from .options import Annotated, Auto, Device, Literal, Range, Several, Thresholds, command
 from .stage import (
     UserError, with_progress, as_recorded, existing, html_table, read_json, read_table, write_figure, write_table, write_text)
 from .store import CellStore
@@ -385,7 +385,7 @@ def evaluate(ws: str, # workspace with WS/cells
              thresholds: Thresholds='best', # best (F1), soft (softened F1), ratio (labels as often as they are true), or a number like .5
              truth: str='', # CSV of true labels by cell, such as truth/cells.csv of generated fields (single-label images)
              device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
-             threads: Count=1, # CPU threads of the network
+             threads: Auto='auto', # CPU threads of the network (auto: the idle cores); their number changes results at rounding level
             ) -> Validation: # prints as a short table
     "Validate a model on cells it has not seen, and find its thresholds."
     folder, network, about, store = _opened(ws, model, device)
