@@ -51,7 +51,8 @@ class CellSettings(ClassifierSettings):
         super().__post_init__()
         if not self.head: self.head = 'stages' if self.arch == 'small' else 'timm'
         if self.refine_labels and self.labels not in ('single', 'copied', 'reviewed'):
-            raise UserError(f'--refine-labels with --labels {self.labels}: only labels of images (single, copied, reviewed) can be refined.')
+            only = 'only labels of images (single, copied, reviewed) can be refined'
+            raise UserError(f'--refine-labels with --labels {self.labels}: {only}.')
 
 # %% ../nbs/03_train_single.ipynb #939e8a5b
 class CellTask(Task):
