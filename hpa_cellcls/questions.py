@@ -8,14 +8,12 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/questions.html.md"""
 __all__ = ['reasons', 'orders', 'teaching_value', 'pointed_questions', 'spread_over_fields', 'representatives', 'put_in_order',
            'mix', 'Questions', 'Stale', 'made_up_answer', 'simulate']
 
-# %% ../nbs/15b_questions.ipynb #0b3b582c
+# %% ../nbs/15b_questions.ipynb #0ee9973e
 import time
 from pathlib import Path
 from threading import RLock
 import numpy as np, pandas as pd
 from fastcore.basics import patch
-from sklearn.decomposition import PCA
-from sklearn.neighbors import NearestNeighbors
 from .data import read_fields, read_masks
 from .export import embedding_parts, embedding_width
 from .labels import classes, label_matrix, negative, parse_labels
@@ -23,7 +21,6 @@ from .page_data import cells_in_order, find_predictions
 from .reviewed import Answers, cell_marks, check_answer, lots, now
 from .stage import UserError
 from .submission import probability_columns, read_predictions
-from .validation import cell_truth
 
 # %% ../nbs/15b_questions.ipynb #a2cbf55b
 def teaching_value(p: np.ndarray, # cells x classes: predicted probabilities
@@ -37,10 +34,10 @@ def teaching_value(p: np.ndarray, # cells x classes: predicted probabilities
     rare = (likely.sum(0) + 10.)**-.5
     return np.where(likely, (unsure + against/2)*rare/rare.max(), 0)
 
-# %% ../nbs/15b_questions.ipynb #e8ea4e2a
+# %% ../nbs/15b_questions.ipynb #1d728557
 reasons = dict(lot='Drawn by lot, to measure the predictions.', label='Its image has this label, but the cell does not look so.',
                cell='The cell looks so, but its image does not have this label.', unsure='The network is not sure.',
-               field='In the order of the fields.')
+               field='In the order of the fields.', undone='Asked again.')
 
 def pointed_questions(p: np.ndarray, # cells x classes: predicted probabilities
                       candidates: np.ndarray, # cells x classes, boolean: labels of each cell's image
@@ -55,7 +52,7 @@ def pointed_questions(p: np.ndarray, # cells x classes: predicted probabilities
     out = pd.DataFrame(dict(row=rows, about=best, value=value[rows, best], why=why))
     return out[out.value > 0].sort_values('value', ascending=False, kind='stable', ignore_index=True)
 
-# %% ../nbs/15b_questions.ipynb #4bdd908a
+# %% ../nbs/15b_questions.ipynb #d6c0e547
 def spread_over_fields(questions: pd.DataFrame, # from `pointed_questions`
                        field: np.ndarray, # of each cell
                       ) -> pd.DataFrame: # the same, in another order
@@ -68,6 +65,8 @@ def representatives(embedding: np.ndarray, # cells x features, in the order of t
                     seed: int=0, # random seed
                    ) -> np.ndarray: # boolean, for each cell: False if an earlier one is a near duplicate
     "Of cells that are very near each other, the first."
+    from sklearn.decomposition import PCA
+    from sklearn.neighbors import NearestNeighbors
     axes = PCA(min(16, *embedding.shape), random_state=seed, svd_solver='randomized').fit_transform(embedding.astype(np.float32))
     some = axes[np.random.default_rng(seed).permutation(len(axes))[:2000]]
     near = np.median(NearestNeighbors(n_neighbors=2).fit(some).kneighbors(some)[0][:, 1])
@@ -204,7 +203,7 @@ def _answers(entry, about):
     if entry['answer'] == 'not sure' and entry.get('about') is None: return True
     return about >= 0 and (str(about) in (entry.get('values') or {}) or entry.get('about') == about)
 
-# %% ../nbs/15b_questions.ipynb #68f133f3
+# %% ../nbs/15b_questions.ipynb #0b8f424f
 @patch
 def refresh(self: Questions):
     "Take note of what has been answered, by anybody."
@@ -213,26 +212,34 @@ def refresh(self: Questions):
     for e in self.answers.standing(): self.standing.setdefault((e['id'], e['number']), []).append(e)
 
 @patch
+def open_questions(self: Questions,
+                   who: str, # a person
+                   order: str='teach', # one of `orders`
+                   about: int=None, # ask about this class only
+                   minutes: float=10, # for so long, others do not get the same cell
+                  ): # yields row, about (-1: whatever it shows), why
+    "The questions that nobody has answered and nobody else looks at, in their order."
+    old = time.monotonic() - 60*minutes
+    for q in self.in_order(order, about).itertuples(index=False):
+        cell = self.cells[q.row]
+        other, since = self.given.get(cell, (who, 0))
+        if cell[0] in self.left_out or (other != who and since > old) or self.is_answered(q.row, q.about): continue
+        problem = self.problem(cell[0])
+        if problem: self.left_out[cell[0]] = problem
+        else: yield q._asdict()
+
+@patch
 def next(self: Questions,
          who: str, # a person
-         order: str='teach', # one of `orders`
-         about: int=None, # ask about this class only
-         minutes: float=10, # for so long, others do not get the same cell
+         *args, # order, about and minutes, as `open_questions` takes them
+         **kwargs, # the same, by name
         ) -> dict: # row, about (-1: whatever it shows), why; `None` when all is answered
     "The next question for a person."
     with self.lock:
         self.refresh()
-        old = time.monotonic() - 60*minutes
-        for q in self.in_order(order, about).itertuples(index=False):
-            cell = self.cells[q.row]
-            other, since = self.given.get(cell, (who, 0))
-            if cell[0] in self.left_out or (other != who and since > old): continue
-            if self.is_answered(q.row, q.about): continue
-            problem = self.problem(cell[0])
-            if problem: self.left_out[cell[0]] = problem
-            else:
-                self.given[cell] = who, time.monotonic()
-                return q._asdict()
+        found = next(self.open_questions(who, *args, **kwargs), None)
+        if found: self.given[self.cells[found['row']]] = who, time.monotonic()
+        return found
 
 # %% ../nbs/15b_questions.ipynb #3ed0773a
 class Stale(UserError):
@@ -265,7 +272,7 @@ def progress(self: Questions,
     while lot < len(order) and self.is_answered(order[lot]): lot += 1
     return dict(answered=len(self.standing), mine=mine, lot=lot, all=len(self.table), left_out=[*self.left_out.values()])
 
-# %% ../nbs/15b_questions.ipynb #33c55d8e
+# %% ../nbs/15b_questions.ipynb #abb4e57f
 def made_up_answer(rng: np.random.Generator, # random number generator
                    labels: str, # true labels, such as `0|16`; empty: no true cell is there
                    errors: float=.05, # chance of a mistake
@@ -287,6 +294,7 @@ def simulate(questions: Questions, # of a workspace
              seed: int=0, # random seed of the mistakes
             ) -> int: # number of answers
     "Answer questions from the truth, as somebody named `simulated`."
+    from hpa_cellcls.validation import cell_truth
     shows, known = cell_truth(questions.ws, questions.table, truth)
     rng = np.random.default_rng(seed)
     for i in range(n):

@@ -9,7 +9,7 @@ __all__ = ['values', 'answer_kinds', 'value_columns', 'cell_marks', 'check_answe
            'answers_of', 'reviewed_targets', 'lots', 'settled', 'random_sample', 'Anchors', 'anchors_of',
            'score_reviewed']
 
-# %% ../nbs/15a_reviewed.ipynb #1f113253
+# %% ../nbs/15a_reviewed.ipynb #ee27e0dc
 import json, os
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -20,7 +20,6 @@ import numpy as np, pandas as pd
 from fastcore.basics import patch
 from filelock import FileLock
 from scipy import ndimage
-from .batches import cell_targets
 from .data import read_masks
 from .labels import classes
 from .score import best_thresholds, calibration_error, class_ap, mean_ap
@@ -208,7 +207,7 @@ def _left_out(answers, cells, there):
         yield (f'{answers.path}: the masks of {len(gone)} of {len(cells)} answered cells were made anew since (the first is cell '
                f'{gone.number.iloc[0]} of {gone.id.iloc[0]}); their answers are left out, so ask for these cells again.')
 
-# %% ../nbs/15a_reviewed.ipynb #bce05924
+# %% ../nbs/15a_reviewed.ipynb #f31ce294
 def answers_of(table: pd.DataFrame, # id and number of cells
                reviewed: pd.DataFrame, # from `read_reviewed`
               ) -> tuple: # values, cells x classes (NaN: unknown); False for cells that are not whole
@@ -221,6 +220,7 @@ def reviewed_targets(table: pd.DataFrame, # of a store of cells
                      weight: float=1, # of an answer; an image label has 1
                     ) -> tuple: # targets and weights, both cells x 19
     "Targets of cells: answers, and the labels of their images where there is no answer."
+    from hpa_cellcls.batches import cell_targets
     targets, weights = cell_targets(table, 'copied')
     answered, whole = answers_of(table, reviewed)
     known = np.isfinite(answered)
