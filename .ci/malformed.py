@@ -53,6 +53,7 @@ own = {
     'pseudolabel': dict(models='single', name='new'), 'ensemble': dict(predictions='single,cam', name='new'),
     'train-cam': dict(name='new', batch=4, scales='1'), 'predict': dict(name='new', views=None), 'submit': dict(dest='new.csv'),
     'report': dict(predictions='single', dest='new/index.html'),
+    'review': dict(predictions='single', simulate='ws/data/truth/cells.csv', answers=2),
     'export': dict(dest='new.csv'), 'bench': dict(what='speed', only='cutting', size=.1),
     'kaggle publish': dict(folder='ws/models/single'), 'kaggle wheels': dict(ws='ws'), 'kaggle weights': dict(archs='resnet18'),
     'kaggle push': dict(dest='new', dry=True),

@@ -34,9 +34,9 @@ def teaching_value(p: np.ndarray, # cells x classes: predicted probabilities
     rare = (likely.sum(0) + 10.)**-.5
     return np.where(likely, (unsure + against/2)*rare/rare.max(), 0)
 
-# %% ../nbs/15b_questions.ipynb #1d728557
-reasons = dict(lot='Drawn by lot, to measure the predictions.', label='Its image has this label, but the cell does not look so.',
-               cell='The cell looks so, but its image does not have this label.', unsure='The network is not sure.',
+# %% ../nbs/15b_questions.ipynb #5cf558c5
+reasons = dict(lot='Drawn by lot, to measure the predictions.', label='Its image has this label, but to the network the cell does not look so.',
+               cell='To the network it looks so, but its image does not have this label.', unsure='The network is not sure.',
                field='In the order of the fields.', undone='Asked again.')
 
 def pointed_questions(p: np.ndarray, # cells x classes: predicted probabilities
