@@ -34,8 +34,9 @@ def teaching_value(p: np.ndarray, # cells x classes: predicted probabilities
     rare = (likely.sum(0) + 10.)**-.5
     return np.where(likely, (unsure + against/2)*rare/rare.max(), 0)
 
-# %% ../nbs/15b_questions.ipynb #5cf558c5
-reasons = dict(lot='Drawn by lot, to measure the predictions.', label='Its image has this label, but to the network the cell does not look so.',
+# %% ../nbs/15b_questions.ipynb #2c581064
+reasons = dict(lot='Drawn by lot, to measure the predictions.',
+               label='Its image has this label, but to the network the cell does not look so.',
                cell='To the network it looks so, but its image does not have this label.', unsure='The network is not sure.',
                field='In the order of the fields.', undone='Asked again.')
 
@@ -52,7 +53,7 @@ def pointed_questions(p: np.ndarray, # cells x classes: predicted probabilities
     out = pd.DataFrame(dict(row=rows, about=best, value=value[rows, best], why=why))
     return out[out.value > 0].sort_values('value', ascending=False, kind='stable', ignore_index=True)
 
-# %% ../nbs/15b_questions.ipynb #d6c0e547
+# %% ../nbs/15b_questions.ipynb #f919bc32
 def spread_over_fields(questions: pd.DataFrame, # from `pointed_questions`
                        field: np.ndarray, # of each cell
                       ) -> pd.DataFrame: # the same, in another order
@@ -71,8 +72,8 @@ def representatives(embedding: np.ndarray, # cells x features, in the order of t
     some = axes[np.random.default_rng(seed).permutation(len(axes))[:2000]]
     near = np.median(NearestNeighbors(n_neighbors=2).fit(some).kneighbors(some)[0][:, 1])
     kept = np.zeros(len(axes), bool)
-    for i, place in enumerate(axes):
-        kept[i] = not i or np.square(axes[:i][kept[:i]] - place).sum(1).min() > (near/2)**2
+    for i, close in enumerate(NearestNeighbors(radius=near/2).fit(axes).radius_neighbors(axes, return_distance=False)):
+        kept[i] = not kept[close].any()
     return kept
 
 # %% ../nbs/15b_questions.ipynb #3563b40d
@@ -117,7 +118,7 @@ def _class_by_class(asked):
     often = asked.about.map(asked.about.value_counts())
     return asked.assign(often=often).sort_values(['often', 'about'], kind='stable', ignore_index=True)
 
-# %% ../nbs/15b_questions.ipynb #99b7a14a
+# %% ../nbs/15b_questions.ipynb #dc747689
 class Questions:
     "The questions about some predictions, and who has been asked which; safe for several threads."
     def __init__(self,
@@ -140,18 +141,19 @@ class Questions:
         self.lock = RLock()
         self.left_out = {} # id of a field -> why it is not asked about
         self.given = {} # cell -> who looks at it, and since when
-        self.marked = {} # id of a field -> time of its masks, and its marks
+        self.marked = {} # id of a field -> time of its masks, its marks, and when that was seen
         self.ordered = {} # order and class -> questions
         self.refresh()
 
     def in_order(self,
                  order: str='teach', # one of `orders`
                  about: int=None, # ask about this class only
-                ) -> pd.DataFrame: # as `put_in_order` has it
+                ) -> list: # of questions, as `put_in_order` has them
         "The questions in an order."
         if (order, about) not in self.ordered:
             with_embeddings = self._embeddings if embedding_width(self.path) else None
-            self.ordered[order, about] = put_in_order(self.table, self.candidates, order, about, self.share, with_embeddings)
+            found = put_in_order(self.table, self.candidates, order, about, self.share, with_embeddings)
+            self.ordered[order, about] = found.to_dict('records')
         return self.ordered[order, about]
 
     def _embeddings(self, rows):
@@ -160,17 +162,21 @@ class Questions:
         order = np.argsort(stored)
         return np.concatenate([*embedding_parts(self.path, stored[order])])[np.argsort(order)]
 
-# %% ../nbs/15b_questions.ipynb #03a5f105
+# %% ../nbs/15b_questions.ipynb #7fe5ce0c
 @patch
 def marks(self: Questions,
           id: str, # of a field
+          age: float=0, # seconds for which it is believed that masks have not changed
          ) -> dict: # number -> mark, box
     "The marks of the cells of a field, as its masks are now."
+    known = self.marked.get(id)
+    if known and time.monotonic() - known[2] < age: return known[1]
     file = self.ws/'masks'/f'{id}.tif'
-    if not file.exists(): raise UserError(f'{file}: no such mask; run `hpa_cellcls segment` first.')
-    changed = file.stat().st_mtime_ns
-    if self.marked.get(id, (0,))[0] != changed: self.marked[id] = changed, cell_marks(read_masks(file)[1])
-    return self.marked[id][1]
+    try: changed = file.stat().st_mtime_ns
+    except FileNotFoundError: raise UserError(f'{file}: no such mask; run `hpa_cellcls segment` first.') from None
+    marks = known[1] if known and known[0] == changed else cell_marks(read_masks(file)[1])
+    self.marked[id] = changed, marks, time.monotonic()
+    return marks
 
 @patch
 def problem(self: Questions,
@@ -193,8 +199,9 @@ def is_answered(self: Questions,
     "Has this question been answered?"
     id, number = self.cells[row]
     entries = self.standing.get((id, number))
-    if not entries or not (self.ws/'masks'/f'{id}.tif').exists(): return False
-    mark = self.marks(id).get(number, ('',))[0]
+    if not entries: return False
+    try: mark = self.marks(id, age=10).get(number, ('',))[0]
+    except UserError: return False
     return any(_answers(e, about) for e in entries if e['mark'] == mark)
 
 def _answers(entry, about):
@@ -203,7 +210,7 @@ def _answers(entry, about):
     if entry['answer'] == 'not sure' and entry.get('about') is None: return True
     return about >= 0 and (str(about) in (entry.get('values') or {}) or entry.get('about') == about)
 
-# %% ../nbs/15b_questions.ipynb #0b8f424f
+# %% ../nbs/15b_questions.ipynb #140dfaab
 @patch
 def refresh(self: Questions):
     "Take note of what has been answered, by anybody."
@@ -220,13 +227,13 @@ def open_questions(self: Questions,
                   ): # yields row, about (-1: whatever it shows), why
     "The questions that nobody has answered and nobody else looks at, in their order."
     old = time.monotonic() - 60*minutes
-    for q in self.in_order(order, about).itertuples(index=False):
-        cell = self.cells[q.row]
+    for asked in self.in_order(order, about):
+        cell = self.cells[asked['row']]
         other, since = self.given.get(cell, (who, 0))
-        if cell[0] in self.left_out or (other != who and since > old) or self.is_answered(q.row, q.about): continue
+        if cell[0] in self.left_out or (other != who and since > old) or self.is_answered(asked['row'], asked['about']): continue
         problem = self.problem(cell[0])
         if problem: self.left_out[cell[0]] = problem
-        else: yield q._asdict()
+        else: yield asked
 
 @patch
 def next(self: Questions,

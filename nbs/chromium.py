@@ -80,9 +80,10 @@ class Window:
     def key(self, *names):
         for name in names:
             typed = '\r' if name == 'Enter' else name if len(name) == 1 else ''
+            code = keys.get(name) or ord(name.upper())
             for type in ('keyDown', 'keyUp'):
                 text = dict(text=typed) if typed and type == 'keyDown' else {}
-                self('Input.dispatchKeyEvent', type=type, key=name, code=name, windowsVirtualKeyCode=keys.get(name) or ord(name.upper()), **text)
+                self('Input.dispatchKeyEvent', type=type, key=name, code=name, windowsVirtualKeyCode=code, **text)
 
     def choose(self, id, value):
         "Set a form element, as if its user had."
