@@ -7,8 +7,8 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/review.html.md"""
 # %% auto #0
 __all__ = ['draw_stains', 'Desk', 'Refused', 'check_request', 'ReviewServer', 'read_token', 'is_class', 'review']
 
-# %% ../nbs/15_review.ipynb #bbbb69cf
-import cv2, getpass, json, os, re, secrets
+# %% ../nbs/15_review.ipynb #1526957d
+import cv2, getpass, json, os, re, secrets, sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -269,7 +269,7 @@ def _sentence(error):
     if isinstance(error, UserError): return error.args[0]
     return f'{type(error).__name__}: {error}. This is a bug of ours, and a report is welcome.'
 
-# %% ../nbs/15_review.ipynb #0a3f41ac
+# %% ../nbs/15_review.ipynb #88b6e70f
 class ReviewServer(ThreadingHTTPServer):
     "The page on this machine, for whoever knows its address."
     daemon_threads = True
@@ -282,6 +282,10 @@ class ReviewServer(ThreadingHTTPServer):
         except OSError as e:
             raise UserError(f'--port {port}: cannot be used ({e.strerror}); give another port, or 0 for any that is free.') from None
         self.token = read_token(desk.questions.ws)
+
+    def handle_error(self, request, client_address):
+        "A browser that goes away is no error."
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)): super().handle_error(request, client_address)
 
     @property
     def address(self) -> str: # to open in a browser
