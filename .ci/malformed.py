@@ -53,6 +53,7 @@ own = {
     'pseudolabel': dict(models='single', name='new'), 'ensemble': dict(predictions='single,cam', name='new'),
     'train-cam': dict(name='new', batch=4, scales='1'), 'predict': dict(name='new', views=None), 'submit': dict(dest='new.csv'),
     'report': dict(predictions='single', dest='new/index.html'),
+    'review': dict(predictions='single', simulate='ws/data/truth/cells.csv', answers=2),
     'export': dict(dest='new.csv'), 'bench': dict(what='speed', only='cutting', size=.1),
     'kaggle publish': dict(folder='ws/models/single'), 'kaggle wheels': dict(ws='ws'), 'kaggle weights': dict(archs='resnet18'),
     'kaggle push': dict(dest='new', dry=True),
@@ -151,7 +152,7 @@ ensemble ws single,cam --name=new --field-predictions=single # single
 whole = {'download': dict(dry_run=True)}
 whole |= dict.fromkeys(('demo', 'run starter', 'kaggle get', 'kaggle publish', 'kaggle wheels', 'kaggle weights', 'kaggle watch'))
 # Text in which any word is right.
-free = {'dest', 'json', 'name', 'title', 'address', 'entries', 'ws'}
+free = {'dest', 'json', 'name', 'title', 'address', 'entries', 'ws', 'who'}
 # What is written, so it need not be there; `made` are workspaces, and patterns and ids that only the network can tell.
 outputs, made = {'dest', 'json'}, {('index', 'ws'), ('predict', 'ws'), ('kaggle publish', 'ws'), ('kaggle wheels', 'ws'),
                                    ('kaggle watch', 'only'), ('kaggle get', 'ids')}
@@ -329,7 +330,7 @@ def option_cases(leaf):
             text = leaf.declared[k][0] is str and len(v) > 2
             yield Case(name, f'{k} {v or "empty"}', typed(leaf, extra | {k: v}), (k, *[v, v.split('/')[0]]*text))
     yield Case(name, 'an unknown option', [*typed(leaf), '--zebra=1'], ('--zebra',))
-    yield Case(name, 'one argument too many', [*typed(leaf), 'quagga'], ('quagga',))
+    yield Case(name, 'one argument too many', [*typed(leaf), 'quagga'], ('quagga', 'twice'))
     if twice := next((k for k in numbers if k in tiny), next(iter(numbers), None)):
         o = f'--{twice.replace("_", "-")}'
         yield Case(name, f'{twice} twice', [*typed(leaf, {twice: 1}), f'{o}=2'], (twice,))

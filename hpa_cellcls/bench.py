@@ -466,7 +466,7 @@ Regimes = Annotated[str, Several(str, once=True, some=True)]
 Seeds = Annotated[str, Several(int, Range(0), once=True, some=True)]
 
 @command
-def bench(what: Literal['speed', 'accuracy', 'real'], # speed: of each part; accuracy: of each system; real: on real images
+def bench(what: Literal['speed', 'accuracy', 'real', 'review'], # speed, accuracy (of each system), real (images), or review (answers)
           dest: Place='bench', # folder for the table
           data: Annotated[str, as_word]='', # real: folder with fields, tables of labels, and perhaps masks and cells
           only: Annotated[str, Several(str, once=True)]='', # speed: benchmarks by name, such as cutting,reading (default: all)
@@ -490,6 +490,9 @@ def bench(what: Literal['speed', 'accuracy', 'real'], # speed: of each part; acc
     if data: raise UserError(f'{data}: goes with `bench real`; `bench {what}` makes its own data.')
     if models: raise UserError(f'--models {models}: goes with `bench real`; `bench {what}` makes its own models.')
     if looks: raise UserError(f'--looks: goes with `bench real`, and not with `bench {what}`.')
+    if what == 'review':
+        from hpa_cellcls.review_gain import review_gain
+        return review_gain(budget, seeds, dest, device)
     if what == 'accuracy':
         from hpa_cellcls.accuracy import accuracy
         return accuracy(systems, regimes, seeds, budget, dest, device, n_jobs, arch, init)

@@ -26,8 +26,8 @@ sections = {
               'train-cam': ('cam_readout', 'train_cam')},
     'Predict': dict(predict=('inference', 'predict'), ensemble=('ensemble', 'ensemble'), submit=('submission', 'submit'),
                     export=('export', 'export')),
-    'Evaluate': dict(evaluate=('validation', 'evaluate'), report=('page', 'report'), score=('score', 'score'),
-                     validate=('submission', 'validate')),
+    'Evaluate': dict(evaluate=('validation', 'evaluate'), report=('page', 'report'), review=('review', 'review'),
+                     score=('score', 'score'), validate=('submission', 'validate')),
     'Maintain': dict(check=('stage', 'check'), bench=('bench', 'bench'))}
 commands = {name: place for section in sections.values() for name, place in section.items()}
 systems = {name: ('systems', f'run_{name.lower()}') for name in ('best', 'S1', 'S2', 'S3', 'S4')} | dict(starter=('starter', 'starter'))

@@ -21,6 +21,7 @@ from .distributed import all_gather, rank_and_size
 from .labels import classes, negative
 from .models import Network, compute_device, computing, load_model, save_model, to_device
 from .options import Auto, Count, Device, Literal, Name, Whole, command, defaults_of
+from .reviewed import Anchors, anchors_of, read_reviewed
 from .stage import Outcome, Record, UserError, as_recorded, content, existing, fingerprint, read_parquet
 from .store import CellStore
 from .submission import probability_columns
@@ -102,6 +103,7 @@ def prevalence(probabilities: np.ndarray, # cells x classes, predicted by a netw
                field: np.ndarray, # field of each cell
                candidates: np.ndarray, # cells x classes, boolean: labels of each cell's image
                prior: str='atlas', # atlas: classes may be as in the atlas; none: they resemble each other
+               anchors: Anchors=None, # what people say about some of the cells
               ) -> pd.DataFrame: # by class: single, multi (prevalence in images with one label, with several); images, single_only
     "Estimate, by class, the fraction of cells that show a label of their image."
     if prior not in Prior.__args__: raise UserError(f'--prior {prior}: is unknown; there are {", ".join(Prior.__args__)}.')
@@ -110,11 +112,20 @@ def prevalence(probabilities: np.ndarray, # cells x classes, predicted by a netw
     for kind, rows, raised in (('single', one_label, alone_in_the_atlas), ('multi', ~one_label, 0)):
         relative = [_relative_logits(probabilities, candidates, k, rows) for k in range(negative)]
         known = _logit(atlas_shares) + raised if prior == 'atlas' else None
-        likely, found[kind] = _common_fractions(_fraction_likelihoods(relative), known)
+        fits = _fraction_likelihoods(relative)
+        if anchors is not None: fits = fits + _counted_likelihoods(anchors, candidates, rows)
+        likely, found[kind] = _common_fractions(fits, known)
         evidence = evidence + likely
     by_heart = np.exp(_normalised(evidence))
     table = pd.DataFrame({kind: np.r_[by_heart @ f, 1].clip(.02, .98) for kind, f in found.items()})
     return table.assign(**_label_statistics(field, candidates))
+
+def _counted_likelihoods(anchors, candidates, rows):
+    "Log likelihood of every fraction, for each class, by the answers for cells that were drawn by lot."
+    counted = anchors.known & candidates & (anchors.by_lot & rows)[:, None]
+    yes = np.where(counted, anchors.values, 0).sum(0)[:negative, None]
+    no = counted.sum(0)[:negative, None] - yes
+    return yes*np.log(_sigmoid(_possible)) + no*np.log(_sigmoid(-_possible))
 
 def _label_statistics(field, candidates):
     "By class: the fraction of images that have the label, and the fraction of these that have no other."
@@ -139,6 +150,7 @@ def soft_labels(probabilities: np.ndarray, # cells x classes, predicted by a net
                 candidates: np.ndarray, # cells x classes, boolean: labels of each cell's image
                 prevalences: pd.DataFrame, # by class, from `prevalence`
                 stretch: float=2, # factor for the logits
+                anchors: Anchors=None, # what people say about some of the cells
                ) -> np.ndarray: # cells x classes, 0 to 1
     "Predictions moved so that their mean over the cells with a label is its prevalence, for use as training targets."
     z = stretch*_logit(probabilities)
@@ -146,13 +158,21 @@ def soft_labels(probabilities: np.ndarray, # cells x classes, predicted by a net
     one_label = candidates.sum(1) == 1
     for kind, images in (('single', one_label), ('multi', ~one_label)):
         for k in range(len(classes)):
-            rows = candidates[:, k] & images
-            if rows.any(): soft[rows, k] = _with_mean(z[rows, k], prevalences[kind][k])
+            rows, mean = _without_answers(candidates[:, k] & images, prevalences[kind][k], anchors, k)
+            if rows.any(): soft[rows, k] = _with_mean(z[rows, k], mean)
+    if anchors is not None: soft = anchors.over(soft)
     only_negative = candidates[:, negative] & one_label
     soft[:, negative] = np.prod(1 - soft[:, :negative], axis=1)
     soft[only_negative] = 0
     soft[only_negative, negative] = 1
-    return soft
+    return soft if anchors is None else anchors.over(soft)
+
+def _without_answers(rows, mean, anchors, k):
+    "The rows that nobody has answered, and the mean that they must have for all rows to have `mean`."
+    if anchors is None: return rows, mean
+    free = rows & ~anchors.known[:, k]
+    left = mean*rows.sum() - anchors.values[rows & ~free, k].sum()
+    return free, np.clip(left/max(free.sum(), 1), .02, .98)
 
 def _with_mean(z, mean):
     "Probabilities of logits `z` plus the constant that gives them this mean, found by bisection."
@@ -170,15 +190,17 @@ def refined_labels(sums: np.ndarray, # cells x classes, sums of the predicted pr
                    field: np.ndarray, # field of each cell
                    weight: float=1, # of the soft labels, 0 to 1; the rest is the weight of the image labels
                    prior: str='atlas', # of the prevalence: atlas or none
+                   anchors: Anchors=None, # what people say about some of the cells
                   ) -> np.ndarray: # cells x classes, 0 to 1
     "Training targets between the labels of the image and soft labels made from recent predictions."
     predicted = counts > 0
     targets = image_labels.astype(np.float32)
     p = sums[predicted].astype(float)/counts[predicted][:, None]
     candidates = image_labels[predicted] > 0
-    soft = soft_labels(p, candidates, prevalence(p, field[predicted], candidates, prior))
+    known = None if anchors is None else anchors[predicted]
+    soft = soft_labels(p, candidates, prevalence(p, field[predicted], candidates, prior, known), anchors=known)
     targets[predicted] = weight*soft + (1 - weight)*targets[predicted]
-    return targets
+    return targets if anchors is None else anchors.over(targets)
 
 class LabelRefinement(Callback):
     "Replace the targets before every epoch by `refined_labels`, from the predictions that `PredictionTracker` keeps."
@@ -187,9 +209,11 @@ class LabelRefinement(Callback):
                  begin: int, # epochs that learn the image labels as they are, at least 1
                  whole: int, # epoch from which on the targets are soft labels only
                  prior: str='atlas', # of the prevalence: atlas or none
+                 reviewed: pd.DataFrame=None, # what people say about some of the cells, from `read_reviewed`
                 ):
         self.begin, self.whole, self.prior = begin, whole, prior
-        self.image_labels = None
+        self.reviewed = reviewed
+        self.image_labels = self.anchors = None
     def weight(self,
                epoch: int, # from 0
               ) -> float: # 0 to 1
@@ -199,11 +223,15 @@ class LabelRefinement(Callback):
         loader = self.dls.train
         weight = self.weight(self.checkpointer.offset + self.epoch)
         if not weight: return
-        if self.image_labels is None: self.image_labels = loader.targets.numpy()
-        field = loader.dataset.table.id.to_numpy()
-        targets = None
-        if rank_and_size()[0] == 0: targets = refined_labels(*self.prediction_tracker.total(), self.image_labels, field, weight, self.prior)
+        table = loader.dataset.table
+        if self.image_labels is None: self._begin(loader.targets.numpy(), table)
+        known = self.image_labels, table.id.to_numpy(), weight, self.prior, self.anchors
+        targets = refined_labels(*self.prediction_tracker.total(), *known) if rank_and_size()[0] == 0 else None
         loader.targets = torch.from_numpy(all_gather(targets)[0])
+    def _begin(self, targets, table):
+        "Keep the image labels, and the answers in the order of the cells."
+        self.image_labels = targets if self.reviewed is None else cell_targets(table, 'copied')[0]
+        if self.reviewed is not None: self.anchors = anchors_of(table, self.reviewed)
 
 # %% ../nbs/09a_label_noise.ipynb #cf61488b
 def refit_last_layer(embeddings: np.ndarray, # cells x features, input of the last layer
@@ -341,10 +369,11 @@ def refit_to_prevalence(embeddings: np.ndarray, # cells x features, input of the
                         candidates: np.ndarray, # cells x classes, boolean: labels of each cell's image
                         steps: int=150, # of the refit
                         prior: str='atlas', # of the prevalence: atlas or none
+                        anchors: Anchors=None, # what people say about some of the cells
                        ) -> tuple: # the four arrays of `refit_last_layer`, the table of `prevalence`, new probabilities
     "Estimate the prevalence, make soft labels and refit the last layer."
-    prevalences = prevalence(probabilities, field, candidates, prior)
-    layer = refit_last_layer(embeddings, logits, soft_labels(probabilities, candidates, prevalences), steps)
+    prevalences = prevalence(probabilities, field, candidates, prior, anchors)
+    layer = refit_last_layer(embeddings, logits, soft_labels(probabilities, candidates, prevalences, anchors=anchors), steps)
     scale, offset, weights, biases = layer
     return layer, prevalences, _sigmoid(logits*scale + offset + embeddings @ weights.T + biases)
 
@@ -364,7 +393,7 @@ def update_last_layer(network: Network, # as it was trained
     return network
 
 # %% ../nbs/09a_label_noise.ipynb #0b32c2d7
-def _refit_model(record, folder, cells, predictions, device, threads):
+def _refit_model(record, folder, cells, predictions, reviewed, device, threads):
     "Refit and calibrate a model, and save it with its prevalence."
     network, about = load_model(folder, tuple(cells.params['only']))
     candidates = cell_targets(cells.table, 'copied')[0] > 0
@@ -372,8 +401,9 @@ def _refit_model(record, folder, cells, predictions, device, threads):
     with using_threads(threads):
         embeddings, logits = embed_cells(to_device(network, device), cells, Prepare(about['mean'], about['std'], about.get('size')))
     how = {k: record.params[k] for k in ('steps', 'prior')}
-    layer, prevalences, p = refit_to_prevalence(embeddings, logits, predictions, field, candidates, **how)
-    calibration = fit_calibration(field_posterior(p, field, p.mean(0), prevalences), soft_labels(p, candidates, prevalences, 1))
+    anchors = None if reviewed is None else anchors_of(cells.table, reviewed)
+    layer, prevalences, p = refit_to_prevalence(embeddings, logits, predictions, field, candidates, **how, anchors=anchors)
+    calibration = fit_calibration(field_posterior(p, field, p.mean(0), prevalences), soft_labels(p, candidates, prevalences, 1, anchors))
     about |= dict(refined=record.params, class_prior=p.mean(0).round(5).tolist(), prevalence=prevalences.round(5).to_dict('list'),
                   calibration=[a.round(5).tolist() for a in calibration])
     save_model(record.folder, update_last_layer(network, *layer), about)
@@ -395,6 +425,7 @@ def refine(ws: str, # workspace
            name: Name='best', # name of the new model, WS/models/NAME
            steps: Whole=150, # optimisation steps of the refit; 0 only applies Platt scaling to the logits
            prior: Prior='atlas', # how often classes show may be as people saw it in the atlas (atlas), or no such prior (none)
+           reviewed: bool=False, # take people's answers (`review`) as they are, and estimate the rest with them
            device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
            threads: Auto='auto', # CPU threads (auto: the idle cores); their number changes results at rounding level
           ) -> Outcome: # its note has the estimated prevalence
@@ -403,8 +434,12 @@ def refine(ws: str, # workspace
     store = CellStore(Path(ws)/'cells')
     rows, predictions = _training_predictions(folder, store)
     dest = Path(ws)/'models'/name
-    params = dict(first=first, made=content(folder/'model.safetensors'), steps=steps, prior=prior)
+    answers, notes = read_reviewed(ws) if reviewed else (None, [])
+    given = content(Path(ws)/'labels'/'reviewed.jsonl') if reviewed else False
+    params = dict(first=first, made=content(folder/'model.safetensors'), steps=steps, prior=prior, reviewed=given)
     with Record(dest, 'refine', params, defaults_of(refine), dest/'model.json').held() as record:
         if 'model' in record.entries() and not record.damaged(): return _outcome(ws, name, record.entries()['model']['result'], 1)
-        _refit_model(record, folder, store.select(rows), predictions, compute_device(device), threads)
-        return _outcome(ws, name, record.entries()['model']['result'])
+        _refit_model(record, folder, store.select(rows), predictions, answers, compute_device(device), threads)
+        out = _outcome(ws, name, record.entries()['model']['result'])
+    out.note = ' '.join([out.note, *notes])
+    return out

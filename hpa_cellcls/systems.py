@@ -89,6 +89,7 @@ def run_best(ws: str, # workspace with fields.csv
              gap: Annotated[float, Range(0, .1)]=default_gap, # crops: gap to other cells, relative to the field's longer side
              epochs: Count=12, # number of epochs
              sizes: Sides='', # progressive resizing: sides of crops (two thirds, then the side; with other networks the side)
+             reviewed: bool=False, # learn from people's answers (`review`) as well
              refine_labels: ShareBelowOne=.5, # label refinement: fraction of the epochs after which refined labels are used fully; 0 never
              min_nucleus: Share=min_nucleus, # leave out border cells that keep less than this fraction of a typical nucleus
              fold: Folds='', # validation folds, on which nothing is trained; empty to train on all
@@ -103,9 +104,11 @@ def run_best(ws: str, # workspace with fields.csv
     n_jobs = kwargs.get('n_jobs')
     steps = [with_masks(ws, n_jobs), cut(ws, side=side, frame=frame, gap=gap, n_jobs=n_jobs)]
     if not sizes and kwargs.get('arch', 'small') == 'small' and not kwargs.get('init'): sizes = growing(side)
-    steps.append(train(ws, first, labels='copied', select='last', epochs=epochs, sizes=sizes, refine_labels=refine_labels,
+    labels = 'reviewed' if reviewed else 'copied'
+    steps.append(train(ws, first, labels=labels, select='last', epochs=epochs, sizes=sizes, refine_labels=refine_labels,
                        min_nucleus=min_nucleus, fold=fold, **kwargs))
-    steps.append(refine(ws, first, name, prior=kwargs.get('prior', 'atlas'), **{k: v for k, v in how.items() if k != 'n_jobs'}))
+    refining = {k: v for k, v in how.items() if k != 'n_jobs'}
+    steps.append(refine(ws, first, name, prior=kwargs.get('prior', 'atlas'), reviewed=reviewed, **refining))
     if target: steps.append(predict(target, f'{ws}/models/{name}', name=name, field_context=field_context, views=str(views), **how))
     return report_steps(steps)
 

@@ -9,7 +9,7 @@ __all__ = ['min_nucleus', 'keeps_nucleus', 'CellSettings', 'CellTask', 'train']
 
 # %% ../nbs/03_train_single.ipynb #122cf19a
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 import numpy as np, pandas as pd
 from fastcore.basics import patch
 from .batches import cell_targets, read_targets
@@ -18,7 +18,8 @@ from .fit import (
     is_weight_file, split_train_valid, train_task)
 from .label_noise import LabelRefinement, Prior
 from .models import find_model, read_model_card
-from .options import Amount, Name, Share, ShareBelowOne, command, with_options
+from .options import Amount, Name, Positive, Share, ShareBelowOne, command, with_options
+from .reviewed import read_reviewed, reviewed_targets
 from .stage import Outcome, UserError, content
 from .store import CellStore
 
@@ -37,7 +38,8 @@ def keeps_nucleus(table: pd.DataFrame, # table of a store of cells, with at_bord
 @dataclass(kw_only=True)
 class CellSettings(ClassifierSettings):
     "Settings of the training on cells."
-    labels: Name='single' # training labels: single (of single-label images), copied (image labels for every cell), pseudo-labels
+    labels: Name='single' # single (of single-label images), copied (image labels for every cell), reviewed (with answers), pseudo-labels
+    review_weight: Positive=3 # --labels reviewed: weight of an answer; the label of an image has 1
     min_nucleus: Share=0 # leave out border cells that keep less than this fraction of a typical nucleus
     refine_labels: ShareBelowOne=0 # label refinement: fraction of the epochs after which it is used fully; 0 for none
     prior: Prior='atlas' # label refinement: how often classes show may be as people saw it in the atlas, or no such prior (none)
@@ -48,8 +50,9 @@ class CellSettings(ClassifierSettings):
     def __post_init__(self):
         super().__post_init__()
         if not self.head: self.head = 'stages' if self.arch == 'small' else 'timm'
-        if self.refine_labels and self.labels not in ('single', 'copied'):
-            raise UserError(f'--refine-labels with --labels {self.labels}: only labels of images (single, copied) can be refined.')
+        if self.refine_labels and self.labels not in ('single', 'copied', 'reviewed'):
+            only = 'only labels of images (single, copied, reviewed) can be refined'
+            raise UserError(f'--refine-labels with --labels {self.labels}: {only}.')
 
 # %% ../nbs/03_train_single.ipynb #939e8a5b
 class CellTask(Task):
@@ -67,12 +70,18 @@ class CellTask(Task):
             raise UserError(f'--blend {self.settings.blend}: the cells were cut without the protein (green); cut them with it.')
     def inputs(self) -> dict: # name -> hash
         "The files that the result depends on."
-        return dict(cells=content(self.ws/'cells'/'manifest.json'))
+        answers = dict(answers=content(self.ws/'labels'/'reviewed.jsonl')) if self.settings.labels == 'reviewed' else {}
+        return dict(cells=content(self.ws/'cells'/'manifest.json')) | answers
+    @cached_property
+    def reviewed(self) -> tuple: # cells and sentences, as from `read_reviewed`
+        "What people have answered, if it is asked for."
+        return read_reviewed(self.ws) if self.settings.labels == 'reviewed' else (None, [])
     def examples(self) -> Examples: # cells, targets, and rows of both sides
         "The cells to train and to validate on."
         s = self.settings
         store = CellStore(self.ws/'cells')
-        targets, weights = read_targets(self.ws, store.table, s.labels)
+        if s.labels == 'reviewed': targets, weights = reviewed_targets(store.table, self.reviewed[0], s.review_weight)
+        else: targets, weights = read_targets(self.ws, store.table, s.labels)
         training, validation = split_train_valid(store.table, s.fold, weights)
         training = training[keeps_nucleus(store.table, s.min_nucleus)[training]]
         if not len(training):
@@ -100,7 +109,7 @@ def callbacks(self: CellTask) -> list: # fastai callbacks
     s = self.settings
     if not s.refine_labels: return [PredictionTracker()]
     full = s.refine_labels*s.epochs
-    return [PredictionTracker(latest=3), LabelRefinement(max(1, int(full/2)), int(np.ceil(full)), s.prior)]
+    return [PredictionTracker(latest=3), LabelRefinement(max(1, int(full/2)), int(np.ceil(full)), s.prior, self.reviewed[0])]
 
 @patch
 def about(self: CellTask,
@@ -119,7 +128,7 @@ def warnings(self: CellTask,
     if init not in ('', 'imagenet') and not is_weight_file(init): theirs = read_model_card(find_model(self.ws, init))['about']['store']
     other = [f'--{k} {theirs[k]}' for k in ('keep', 'frame', 'gap') if k in theirs and theirs[k] != ours.get(k)]
     differ = f'WARNING: --init {init} has learned from cells that look otherwise; cut these with {" ".join(other)}.' if other else ''
-    return [*super(CellTask, self).warnings(examples), differ]
+    return [*super(CellTask, self).warnings(examples), differ, *self.reviewed[1]]
 
 # %% ../nbs/03_train_single.ipynb #6fd8b183
 @command
