@@ -6,7 +6,8 @@
 Nothing is executed: pages show the outputs that are saved in the notebooks. An exported cell becomes the
 documentation of what it defines (signature, explanation, table of parameters, link to the source), its code folded.
 """
-import ast, base64, inspect, json, re, shutil, subprocess, sys
+import argparse, ast, base64, inspect, json, re, shutil, subprocess, sys, tomllib
+from fnmatch import fnmatch
 from importlib import import_module
 from pathlib import Path
 from fastcore.docments import docments
@@ -15,12 +16,13 @@ from nbdev.config import get_config
 docs = Path(__file__).resolve().parent
 root = docs.parent
 sys.path.insert(0, str(root))
-from hpa_cellcls.options import allowed, comments_of, declared
+from hpa_cellcls import cli
+from hpa_cellcls.options import allowed, comments_of, declared, parser_of
 nbs, pages, images = root/'nbs', docs/'_build'/'pages', docs/'images'
 repo = get_config(root).git_url
 
 def notebooks(): return sorted(p for p in nbs.glob('*.ipynb') if p.stem != 'index')
-def page(path): return re.sub(r'^\d+[a-z]?_', '', path.stem)
+def page(path): return re.sub(r'^[A-Z]?\d+[a-z]?_', '', path.stem)
 def source(cell): return ''.join(cell['source'])
 def directives(code):
     lines = [line[2:].split() for line in code.splitlines() if line.startswith('#|')]
@@ -130,8 +132,79 @@ def converted(path, known):
             tags = ['hide-input'] if names or private(text) else []
             if kinds - {ast.Import, ast.ImportFrom}: out.append(code_cell(bare(text), (), *tags))
         else: out.append(code_cell(bare(text), cell['outputs'], *(['remove-input'] if 'echo:' in d else [])))
-    return dict(cells=[c for c in out if c['source']], nbformat=4, nbformat_minor=4, metadata=dict(
+    return notebook([c for c in out if c['source']])
+
+def notebook(cells):
+    return dict(cells=cells, nbformat=4, nbformat_minor=4, metadata=dict(
         kernelspec=dict(name='python3', language='python', display_name='Python 3'), language_info=dict(name='python')))
+
+# Groups, and the page of commands.
+
+def groups():
+    "Name of a group -> what it is for, its notebooks in order; every notebook is in one group."
+    listed = tomllib.loads((docs/'pages.toml').read_text(encoding='utf-8'))
+    out, there, placed = {}, notebooks(), []
+    for group, entry in listed.items():
+        found = [[p for p in there if fnmatch(p.stem, pattern)] for pattern in entry['notebooks']]
+        lost = [name for name, paths in zip(entry['notebooks'], found) if not paths and '*' not in name]
+        if lost: sys.exit(f'docs/pages.toml: {group} names {", ".join(lost)}, which nbs does not have; take it out.')
+        out[group] = entry['about'], sum(found, [])
+        placed += out[group][1]
+    for path in there:
+        if placed.count(path) != 1: sys.exit(f'docs/pages.toml: {path.stem} is in {placed.count(path)} groups; name it in one.')
+    return out
+
+def number(path): return path.stem.split('_')[0]
+def title(path): return re.match(r'# (.+)', source(json.loads(path.read_text(encoding='utf-8'))['cells'][0]))[1]
+
+def left_column():
+    "A hidden table of contents for each group; pages made here stand first among their kind."
+    for group, (_, paths) in groups().items():
+        entries = ['Commands <commands>']*(group == 'Reference') + [f'{number(p)} {title(p)} <{page(p)}>' for p in paths]
+        yield '\n'.join(['```{toctree}', ':hidden:', f':caption: {group}', '', *entries, '```'])
+
+def purpose(path):
+    "What a reader can do after a page, from its second line."
+    text = source(json.loads(path.read_text(encoding='utf-8'))['cells'][0])
+    found = re.search(r'^> After this page you (?:can )?(.+?)[.]?$', text, re.M)
+    if not found: sys.exit(f'nbs/{path.name}: the first cell says no "> After this page you can ..."; add it.')
+    return found[1].replace('|', '\\|')
+
+def tables():
+    "All pages, group by group, for the end of the first page and of README."
+    parts = ['## All pages']
+    for group, (about, paths) in groups().items():
+        rows = [f'| [{number(p)} {title(p)}]({p.name}) | {purpose(p)} |' for p in paths]
+        parts += [f'### {group}', about, '\n'.join(['| page | after it you can |', '|---|---|', *rows])]
+    return '\n\n'.join(parts)
+
+def option_row(action):
+    "A line of the table of options."
+    names = action.option_strings or [action.metavar]
+    value = f' {action.metavar}' if action.option_strings and action.metavar else ''
+    spellings = ', '.join(f'`{name}{value}`' for name in names)
+    text = cell_text((action.help or '').replace('%%', '%')).replace('*', '\\*')
+    return f'| {spellings} | {text} |'
+
+def command_section(name, place):
+    "A command as its parser has it: how it is called, and every option."
+    module, function = place
+    parser = parser_of(getattr(import_module(f'hpa_cellcls.{module}'), function), f'hpa_cellcls {name}')
+    rows = [option_row(a) for a in parser._actions if a.help != argparse.SUPPRESS and a.dest != 'help']
+    return '\n\n'.join([f'({command_anchor(name)})=\n### {name}', parser.description, f'```sh\n{parser.usage}\n```',
+                        '\n'.join(['| option | |', '|---|---|', *rows])])
+
+def command_anchor(name): return f'command-{name.replace(" ", "-").lower()}'
+
+def commands_page():
+    "All commands with all options."
+    head = ['# Commands', '> After this page you know every command and every option.',
+            'This page is made from the parsers of the commands, so it says what `hpa_cellcls COMMAND --help` prints. '
+            'How a command ends, and what its exit status means, is told in [Command line](cli.ipynb).']
+    members = {'Systems': {f'run {k}': v for k, v in cli.systems.items()}} | cli.sections
+    members |= {'Kaggle': {f'kaggle {k}': v for k, v in cli.kaggle.items()}}
+    for section, known in members.items(): head += [f'## {section}', *(command_section(*pair) for pair in known.items())]
+    return '\n\n'.join(head)
 
 def site():
     "Convert every notebook, then let Sphinx build; the first warning stops it."
@@ -140,14 +213,12 @@ def site():
     known = symbols()
     for path in [nbs/'index.ipynb', *notebooks()]:
         (pages/f'{page(path)}.ipynb').write_text(json.dumps(converted(path, known)), encoding='utf-8')
-    entries = '\n'.join(f'{path.stem.split("_")[0]} {title(path)} <{page(path)}>' for path in notebooks())
+    (pages/'commands.ipynb').write_text(json.dumps(notebook([markdown(commands_page())])), encoding='utf-8')
     index = json.loads((pages/'index.ipynb').read_text(encoding='utf-8'))
-    index['cells'].append(markdown(f'```{{toctree}}\n:hidden:\n\n{entries}\n```'))
+    index['cells'] += [markdown(linked(tables(), {})), *map(markdown, left_column())]
     (pages/'index.ipynb').write_text(json.dumps(index), encoding='utf-8')
     subprocess.run([sys.executable, '-m', 'sphinx', '-q', '-W', '--keep-going', '-c', docs, pages, docs/'_build'/'html'], check=True)
-    print(f'{len(notebooks()) + 1} pages in {(docs/"_build"/"html").relative_to(root)}')
-
-def title(path): return re.match(r'# (.+)', source(json.loads(path.read_text(encoding='utf-8'))['cells'][0]))[1]
+    print(f'{len(notebooks()) + 2} pages in {(docs/"_build"/"html").relative_to(root)}')
 
 # README
 
@@ -163,6 +234,8 @@ def readme():
             d = directives(text)
             if not {'hide', 'echo:'} & {*d}: parts.append(f'```python\n{bare(text)}\n```')
             if 'hide' not in d: parts += [p for o in cell['outputs'] if (p := picture(o, len(parts)))]
+    last = parts.pop() # the licence stays last
+    parts += [re.sub(r'\]\((\w+\.ipynb)\)', r'](nbs/\1)', tables()), last]
     (root/'README.md').write_text('\n\n'.join(parts) + '\n', encoding='utf-8')
 
 def picture(output, number):

@@ -8,7 +8,7 @@ flags = ('--headless=new', '--no-sandbox', '--disable-gpu', '--hide-scrollbars',
 
 class Window:
     "A page in Chromium, without a window: real movements of the mouse, real clicks and keys."
-    def __init__(self, path, width=1180, height=860, phone=False):
+    def __init__(self, path, width=1180, height=860, phone=False, ready='typeof cards == "object"'):
         their_in, self.out = os.pipe()
         self.into, their_out = os.pipe()
         self.profile = tempfile.mkdtemp()
@@ -23,15 +23,15 @@ class Window:
         self.rest = b''
         self.session = None
         self.events = []
-        self.open(path, width, height, phone)
+        self.open(path, width, height, phone, ready)
 
-    def open(self, path, width, height, phone):
+    def open(self, path, width, height, phone, ready):
         target = self('Target.createTarget', url='about:blank')['targetId']
         self.session = self('Target.attachToTarget', targetId=target, flatten=True)['sessionId']
         for domain in ('Page', 'Runtime', 'Network', 'Log'): self(f'{domain}.enable')
         self('Emulation.setDeviceMetricsOverride', width=width, height=height, deviceScaleFactor=1, mobile=phone)
         self('Page.navigate', url=Path(path).as_uri())
-        self.wait('document.readyState == "complete" && typeof cards == "object"')
+        self.wait(f'document.readyState == "complete" && {ready}')
 
     def __call__(self, method, **params):
         "Send a command and wait for its answer; events that arrive meanwhile are kept."
