@@ -4,6 +4,7 @@
 2. No module imports a private name of another.
 3. Imports lead only downwards: a module imports from floors below its own, and from what stands before it on its floor, as the
    table in CONTRIBUTING.md has them. Imports inside functions count.
+4. CITATION.cff has the version of settings.ini.
 """
 import ast, json, re, sys
 from pathlib import Path
@@ -59,8 +60,14 @@ def wrong_imports():
             yield from (f'{module} imports {name}, which is private to {other}' for name in private)
             if place.get(other, -1) >= place[module]: yield f'{module} imports {other}, which stands above it'
 
+def wrong_version():
+    "A citation of another version."
+    versions = [re.search(pattern, (root/name).read_text(encoding='utf-8'), re.M)[1]
+                for name, pattern in {'settings.ini': '^version = (.+)', 'CITATION.cff': '^version: (.+)'}.items()]
+    if len({*versions}) > 1: yield f'CITATION.cff: has version {versions[1]}, and settings.ini {versions[0]}'
+
 if __name__ == '__main__':
-    complaints = [*long_lines(), *wrong_imports()]
+    complaints = [*long_lines(), *wrong_imports(), *wrong_version()]
     print(*complaints, sep='\n')
     print(f'{len(complaints)} complaints')
     sys.exit(bool(complaints))

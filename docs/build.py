@@ -7,6 +7,7 @@ Nothing is executed: pages show the outputs that are saved in the notebooks. An 
 documentation of what it defines (signature, explanation, table of parameters, link to the source), its code folded.
 """
 import argparse, ast, base64, inspect, json, re, shutil, subprocess, sys, tomllib
+from configparser import ConfigParser
 from fnmatch import fnmatch
 from importlib import import_module
 from pathlib import Path
@@ -29,8 +30,9 @@ def directives(code):
     return {words[0]: words[1:] for words in lines if words}
 def bare(code): return '\n'.join(line for line in code.splitlines() if not line.startswith(('#|', '%'))).strip()
 def markdown(text): return dict(cell_type='markdown', metadata={}, source=text)
-def code_cell(code, outputs=(), *tags):
-    return dict(cell_type='code', metadata=dict(tags=list(tags)), source=code, outputs=list(outputs), execution_count=None)
+def code_cell(code, outputs=(), *tags, alt=''):
+    about = dict(mystnb=dict(image=dict(alt=alt))) if alt else {}
+    return dict(cell_type='code', metadata=dict(tags=list(tags)) | about, source=code, outputs=list(outputs), execution_count=None)
 def module_of(nb): return next((d['default_exp'][0] for d in map(directives, map(source, nb['cells'])) if 'default_exp' in d), None)
 
 # Links: `name` in prose leads to where the name is explained, a notebook's name to its page.
@@ -66,6 +68,47 @@ def linked(text, known):
         parts[i] = re.sub(r'(?<!\[)`([A-Za-z_][\w.]*)`(?!\])', link, parts[i])
         parts[i] = re.sub(r'\]\((\w+)\.ipynb(#[\w-]+)?\)', lambda m: f']({page(Path(m[1]))}.ipynb{m[2] or ""})', parts[i])
     return ''.join(parts)
+
+# The glossary: the first use of each of its words on a page leads there.
+
+glossary = nbs/'R1_glossary.ipynb'
+fixed = r'(```.*?```|^#.*?$|^\([\w-]+\)=$|`[^`]*`|!?\[[^\]]*\]\([^)]*\)|<[^>]*>|https?://\S+)' # parts of prose that stay as they are
+
+def terms():
+    "Place on the page -> pattern that finds the word, also its plural and its short forms."
+    headings = re.findall(r'^### (.+)$', '\n'.join(source(c) for c in json.loads(glossary.read_text(encoding='utf-8'))['cells']), re.M)
+    out = {}
+    for heading in headings:
+        words = [w if w[1:].islower() else f'(?-i:{w})' for w in re.split(r' ?[(),] ?', heading) if w]
+        out[re.sub(r'[^\w -]', '', heading).lower().replace(' ', '-')] = re.compile(rf'\b(?:{"|".join(words)})s?\b', re.I)
+    return out
+
+def explained_words(text, missing):
+    "Link the first use of words in `missing`, which becomes shorter; longer words go first, so that parts of them stay."
+    parts = re.split(fixed, text, flags=re.S | re.M)
+    for place in sorted(missing, key=len, reverse=True):
+        for i in range(0, len(parts), 2):
+            found = missing[place].search(parts[i])
+            if not found: continue
+            link = f'[{found[0]}](glossary.ipynb#{place}){{.term}}'
+            parts[i:i + 1] = [parts[i][:found.start()], link, parts[i][found.end():]]
+            del missing[place]
+            break
+    return ''.join(parts)
+
+# What is shown of a cell's outputs.
+
+def alternative(code, prose):
+    "What a picture shows, for those who do not see it: the cell's `#| fig-alt:`, or the sentence that leads to it."
+    given = directives(code).get('fig-alt:')
+    if given: return ' '.join(given)
+    paragraphs = [p for p in prose.split('\n\n') if not p.startswith(('#', '|', '```', '>'))]
+    plain = re.sub(r'\[([^\]]*)\]\([^)]*\)', r'\1', ' '.join((paragraphs or ['Result of the code above.'])[-1].split()))
+    return re.split(r'(?<=[.:?]) ', re.sub(r'[`*]', '', plain))[0]
+
+def written(output):
+    "Prose that a cell has displayed; else an empty text."
+    return ''.join(output.get('data', {}).get('text/markdown', ''))
 
 # What an exported cell becomes.
 
@@ -118,11 +161,13 @@ def explained(module, name, known):
 def converted(path, known):
     "The page of a notebook."
     nb = json.loads(path.read_text(encoding='utf-8'))
-    module, out = module_of(nb), []
+    module, out, prose = module_of(nb), [], ''
+    missing = {} if path == glossary else terms()
     for cell in nb['cells']:
         text = source(cell)
         if cell['cell_type'] == 'markdown':
-            out.append(markdown(linked(text, known)))
+            prose = text
+            out.append(markdown(explained_words(linked(text, known), missing)))
             continue
         d = directives(text)
         if 'hide' in d or 'default_exp' in d: continue
@@ -131,7 +176,10 @@ def converted(path, known):
             out += [markdown(explained(module, name, known)) for name in names]
             tags = ['hide-input'] if names or private(text) else []
             if kinds - {ast.Import, ast.ImportFrom}: out.append(code_cell(bare(text), (), *tags))
-        else: out.append(code_cell(bare(text), cell['outputs'], *(['remove-input'] if 'echo:' in d else [])))
+        else:
+            shown = [o for o in cell['outputs'] if not written(o)]
+            out.append(code_cell(bare(text), shown, *(['remove-input'] if 'echo:' in d else []), alt=alternative(text, prose)))
+            out += [markdown(linked(written(o), known)) for o in cell['outputs'] if written(o)]
     return notebook([c for c in out if c['source']])
 
 def notebook(cells):
@@ -222,30 +270,47 @@ def site():
 
 # README
 
+def badges():
+    "What is true of the package, as small pictures."
+    config = ConfigParser(delimiters=['='], interpolation=None)
+    config.read(root/'settings.ini', encoding='utf-8')
+    about = config['DEFAULT']
+    facts = {f'Licence: {about["license"]}': (f'licence-{about["license"].replace("-", "--")}', 'LICENSE'),
+             f'Python {about["min_python"]} or newer': (f'python-{about["min_python"]}+', 'settings.ini')}
+    shown = [f'[![{k}](https://img.shields.io/badge/{badge}-blue)]({link})' for k, (badge, link) in facts.items()]
+    if (root/'.github/workflows/test.yml').exists():
+        shown.insert(0, f'[![Tests]({repo}/actions/workflows/test.yml/badge.svg)]({repo}/actions/workflows/test.yml)')
+    return ' '.join(shown)
+
+def for_readme(text): return re.sub(r'\]\((\w+\.ipynb)(#[\w-]+)?\)', r'](nbs/\1)', text)
+
 def readme():
     "README.md from nbs/index.ipynb; saved pictures become files."
     nb = json.loads((nbs/'index.ipynb').read_text(encoding='utf-8'))
     shutil.rmtree(images, ignore_errors=True)
-    parts = []
+    parts, prose = [], ''
     for cell in nb['cells']:
         text = source(cell)
-        if cell['cell_type'] == 'markdown': parts.append(re.sub(r'\]\((\w+\.ipynb)\)', r'](nbs/\1)', text))
+        if cell['cell_type'] == 'markdown':
+            prose = text
+            parts.append(for_readme(text))
+            if len(parts) == 1: parts.append(badges())
         else:
             d = directives(text)
             if not {'hide', 'echo:'} & {*d}: parts.append(f'```python\n{bare(text)}\n```')
-            if 'hide' not in d: parts += [p for o in cell['outputs'] if (p := picture(o, len(parts)))]
-    last = parts.pop() # the licence stays last
-    parts += [re.sub(r'\]\((\w+\.ipynb)\)', r'](nbs/\1)', tables()), last]
+            if 'hide' in d: continue
+            parts += filter(None, (picture(o, len(parts), alternative(text, prose)) or for_readme(written(o)) for o in cell['outputs']))
+    parts.append(for_readme(tables()))
     (root/'README.md').write_text('\n\n'.join(parts) + '\n', encoding='utf-8')
 
-def picture(output, number):
+def picture(output, number, alt):
     "A saved picture as a file that README can show."
     kind = next((k for k in ('image/jpeg', 'image/png') if k in output.get('data', {})), None)
     if not kind: return None
     images.mkdir(exist_ok=True)
     file = images/f'readme_{number}.{kind.split("/")[1]}'
     file.write_bytes(base64.b64decode(''.join(output['data'][kind])))
-    return f'![]({file.relative_to(root).as_posix()})'
+    return f'![{alt}]({file.relative_to(root).as_posix()})'
 
 if __name__ == '__main__':
     if sys.argv[1:] not in (['readme'], ['site']): sys.exit(__doc__)
