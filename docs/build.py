@@ -266,7 +266,16 @@ def site():
     index['cells'] += [markdown(linked(tables(), {})), *map(markdown, left_column())]
     (pages/'index.ipynb').write_text(json.dumps(index), encoding='utf-8')
     subprocess.run([sys.executable, '-m', 'sphinx', '-q', '-W', '--keep-going', '-c', docs, pages, docs/'_build'/'html'], check=True)
+    for path in (docs/'_build'/'html').glob('*.html'): path.write_text(reachable(path.read_text(encoding='utf-8')), encoding='utf-8')
     print(f'{len(notebooks()) + 2} pages in {(docs/"_build"/"html").relative_to(root)}')
+
+def reachable(text):
+    "What the theme leaves out: a level for the headings of groups, and a place in the order of keys for code that scrolls sideways."
+    text = text.replace('class="caption" role="heading"', 'class="caption" role="heading" aria-level="2"')
+    def pre(m):
+        plain = re.sub(r'<[^>]+>', '', m[1])
+        return f'<pre{" tabindex=0"*(max(map(len, plain.splitlines()), default=0) > 36)}>{m[1]}</pre>'
+    return re.sub(r'<pre>(.*?)</pre>', pre, text, flags=re.S)
 
 # README
 
