@@ -270,8 +270,9 @@ def site():
     print(f'{len(notebooks()) + 2} pages in {(docs/"_build"/"html").relative_to(root)}')
 
 def reachable(text):
-    "What the theme leaves out: a level for the headings of groups, and a place in the order of keys for code that scrolls sideways."
+    "What the theme leaves out: a level for the headings of groups, and a place in the order of keys for what scrolls sideways."
     text = text.replace('class="caption" role="heading"', 'class="caption" role="heading" aria-level="2"')
+    text = text.replace('class="dataframe"', 'class="dataframe" tabindex="0"')
     def pre(m):
         plain = re.sub(r'<[^>]+>', '', m[1])
         return f'<pre{" tabindex=0"*(max(map(len, plain.splitlines()), default=0) > 36)}>{m[1]}</pre>'
