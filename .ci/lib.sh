@@ -32,7 +32,7 @@ green() {
   git add -AN . && git diff --exit-code --stat || { echo 'the files above differ from what the notebooks say; CONTRIBUTING.md has the commands'; status=1; }
 
   say docs
-  python3 -m pip --python .venv/bin/python install -q $2 -e '.[docs]' && .venv/bin/python docs/build.py site || status=1
+  python3 -m pip --python .venv/bin/python install -q $2 -e '.[docs]' && .venv/bin/python docs/build.py site && .venv/bin/python docs/check.py || status=1
 
   last=$(sed -n '/^not checked on this machine/,$p' "$log")
   [ -n "$last" ] || status=1

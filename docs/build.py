@@ -6,7 +6,9 @@
 Nothing is executed: pages show the outputs that are saved in the notebooks. An exported cell becomes the
 documentation of what it defines (signature, explanation, table of parameters, link to the source), its code folded.
 """
-import ast, base64, inspect, json, re, shutil, subprocess, sys
+import argparse, ast, base64, inspect, json, re, shutil, subprocess, sys, tomllib
+from configparser import ConfigParser
+from fnmatch import fnmatch
 from importlib import import_module
 from pathlib import Path
 from fastcore.docments import docments
@@ -15,7 +17,8 @@ from nbdev.config import get_config
 docs = Path(__file__).resolve().parent
 root = docs.parent
 sys.path.insert(0, str(root))
-from hpa_cellcls.options import allowed, comments_of, declared
+from hpa_cellcls import cli
+from hpa_cellcls.options import allowed, comments_of, declared, parser_of
 nbs, pages, images = root/'nbs', docs/'_build'/'pages', docs/'images'
 repo = get_config(root).git_url
 
@@ -27,8 +30,9 @@ def directives(code):
     return {words[0]: words[1:] for words in lines if words}
 def bare(code): return '\n'.join(line for line in code.splitlines() if not line.startswith(('#|', '%'))).strip()
 def markdown(text): return dict(cell_type='markdown', metadata={}, source=text)
-def code_cell(code, outputs=(), *tags):
-    return dict(cell_type='code', metadata=dict(tags=list(tags)), source=code, outputs=list(outputs), execution_count=None)
+def code_cell(code, outputs=(), *tags, alt=''):
+    about = dict(mystnb=dict(image=dict(alt=alt))) if alt else {}
+    return dict(cell_type='code', metadata=dict(tags=list(tags)) | about, source=code, outputs=list(outputs), execution_count=None)
 def module_of(nb): return next((d['default_exp'][0] for d in map(directives, map(source, nb['cells'])) if 'default_exp' in d), None)
 
 # Links: `name` in prose leads to where the name is explained, a notebook's name to its page.
@@ -64,6 +68,47 @@ def linked(text, known):
         parts[i] = re.sub(r'(?<!\[)`([A-Za-z_][\w.]*)`(?!\])', link, parts[i])
         parts[i] = re.sub(r'\]\((\w+)\.ipynb(#[\w-]+)?\)', lambda m: f']({page(Path(m[1]))}.ipynb{m[2] or ""})', parts[i])
     return ''.join(parts)
+
+# The glossary: the first use of each of its words on a page leads there.
+
+glossary = nbs/'R1_glossary.ipynb'
+fixed = r'(```.*?```|^#.*?$|^\([\w-]+\)=$|`[^`]*`|!?\[[^\]]*\]\([^)]*\)|<[^>]*>|https?://\S+)' # parts of prose that stay as they are
+
+def terms():
+    "Place on the page -> pattern that finds the word, also its plural and its short forms."
+    headings = re.findall(r'^### (.+)$', '\n'.join(source(c) for c in json.loads(glossary.read_text(encoding='utf-8'))['cells']), re.M)
+    out = {}
+    for heading in headings:
+        words = [w if w[1:].islower() else f'(?-i:{w})' for w in re.split(r' ?[(),] ?', heading) if w]
+        out[re.sub(r'[^\w -]', '', heading).lower().replace(' ', '-')] = re.compile(rf'\b(?:{"|".join(words)})s?\b', re.I)
+    return out
+
+def explained_words(text, missing):
+    "Link the first use of words in `missing`, which becomes shorter; longer words go first, so that parts of them stay."
+    parts = re.split(fixed, text, flags=re.S | re.M)
+    for place in sorted(missing, key=len, reverse=True):
+        for i in range(0, len(parts), 2):
+            found = missing[place].search(parts[i])
+            if not found: continue
+            link = f'[{found[0]}](glossary.ipynb#{place}){{.term}}'
+            parts[i:i + 1] = [parts[i][:found.start()], link, parts[i][found.end():]]
+            del missing[place]
+            break
+    return ''.join(parts)
+
+# What is shown of a cell's outputs.
+
+def alternative(code, prose):
+    "What a picture shows, for those who do not see it: the cell's `#| fig-alt:`, or the sentence that leads to it."
+    given = directives(code).get('fig-alt:')
+    if given: return ' '.join(given)
+    paragraphs = [p for p in prose.split('\n\n') if not p.startswith(('#', '|', '```', '>'))]
+    plain = re.sub(r'\[([^\]]*)\]\([^)]*\)', r'\1', ' '.join((paragraphs or ['Result of the code above.'])[-1].split()))
+    return re.split(r'(?<=[.:?]) ', re.sub(r'[`*]', '', plain))[0]
+
+def written(output):
+    "Prose that a cell has displayed; else an empty text."
+    return ''.join(output.get('data', {}).get('text/markdown', ''))
 
 # What an exported cell becomes.
 
@@ -116,11 +161,13 @@ def explained(module, name, known):
 def converted(path, known):
     "The page of a notebook."
     nb = json.loads(path.read_text(encoding='utf-8'))
-    module, out = module_of(nb), []
+    module, out, prose = module_of(nb), [], ''
+    missing = {} if path == glossary else terms()
     for cell in nb['cells']:
         text = source(cell)
         if cell['cell_type'] == 'markdown':
-            out.append(markdown(linked(text, known)))
+            prose = text
+            out.append(markdown(explained_words(linked(text, known), missing)))
             continue
         d = directives(text)
         if 'hide' in d or 'default_exp' in d: continue
@@ -129,9 +176,83 @@ def converted(path, known):
             out += [markdown(explained(module, name, known)) for name in names]
             tags = ['hide-input'] if names or private(text) else []
             if kinds - {ast.Import, ast.ImportFrom}: out.append(code_cell(bare(text), (), *tags))
-        else: out.append(code_cell(bare(text), cell['outputs'], *(['remove-input'] if 'echo:' in d else [])))
-    return dict(cells=[c for c in out if c['source']], nbformat=4, nbformat_minor=4, metadata=dict(
+        else:
+            shown = [o for o in cell['outputs'] if not written(o)]
+            out.append(code_cell(bare(text), shown, *(['remove-input'] if 'echo:' in d else []), alt=alternative(text, prose)))
+            out += [markdown(linked(written(o), known)) for o in cell['outputs'] if written(o)]
+    return notebook([c for c in out if c['source']])
+
+def notebook(cells):
+    return dict(cells=cells, nbformat=4, nbformat_minor=4, metadata=dict(
         kernelspec=dict(name='python3', language='python', display_name='Python 3'), language_info=dict(name='python')))
+
+# Groups, and the page of commands.
+
+def groups():
+    "Name of a group -> what it is for, its notebooks in order; every notebook is in one group."
+    listed = tomllib.loads((docs/'pages.toml').read_text(encoding='utf-8'))
+    out, there, placed = {}, notebooks(), []
+    for group, entry in listed.items():
+        found = [[p for p in there if fnmatch(p.stem, pattern)] for pattern in entry['notebooks']]
+        lost = [name for name, paths in zip(entry['notebooks'], found) if not paths and '*' not in name]
+        if lost: sys.exit(f'docs/pages.toml: {group} names {", ".join(lost)}, which nbs does not have; take it out.')
+        out[group] = entry['about'], sum(found, [])
+        placed += out[group][1]
+    for path in there:
+        if placed.count(path) != 1: sys.exit(f'docs/pages.toml: {path.stem} is in {placed.count(path)} groups; name it in one.')
+    return out
+
+def number(path): return path.stem.split('_')[0]
+def title(path): return re.match(r'# (.+)', source(json.loads(path.read_text(encoding='utf-8'))['cells'][0]))[1]
+
+def left_column():
+    "A hidden table of contents for each group; pages made here stand first among their kind."
+    for group, (_, paths) in groups().items():
+        entries = ['Commands <commands>']*(group == 'Reference') + [f'{number(p)} {title(p)} <{page(p)}>' for p in paths]
+        yield '\n'.join(['```{toctree}', ':hidden:', f':caption: {group}', '', *entries, '```'])
+
+def purpose(path):
+    "What a reader can do after a page, from its second line."
+    text = source(json.loads(path.read_text(encoding='utf-8'))['cells'][0])
+    found = re.search(r'^> After this page you (?:can )?(.+?)[.]?$', text, re.M)
+    if not found: sys.exit(f'nbs/{path.name}: the first cell says no "> After this page you can ..."; add it.')
+    return found[1].replace('|', '\\|')
+
+def tables():
+    "All pages, group by group, for the end of the first page and of README."
+    parts = ['## All pages']
+    for group, (about, paths) in groups().items():
+        rows = [f'| [{number(p)} {title(p)}]({p.name}) | {purpose(p)} |' for p in paths]
+        parts += [f'### {group}', about, '\n'.join(['| page | after it you can |', '|---|---|', *rows])]
+    return '\n\n'.join(parts)
+
+def option_row(action):
+    "A line of the table of options."
+    names = action.option_strings or [action.metavar]
+    value = f' {action.metavar}' if action.option_strings and action.metavar else ''
+    spellings = ', '.join(f'`{name}{value}`' for name in names)
+    text = cell_text((action.help or '').replace('%%', '%')).replace('*', '\\*')
+    return f'| {spellings} | {text} |'
+
+def command_section(name, place):
+    "A command as its parser has it: how it is called, and every option."
+    module, function = place
+    parser = parser_of(getattr(import_module(f'hpa_cellcls.{module}'), function), f'hpa_cellcls {name}')
+    rows = [option_row(a) for a in parser._actions if a.help != argparse.SUPPRESS and a.dest != 'help']
+    return '\n\n'.join([f'({command_anchor(name)})=\n### {name}', parser.description, f'```sh\n{parser.usage}\n```',
+                        '\n'.join(['| option | |', '|---|---|', *rows])])
+
+def command_anchor(name): return f'command-{name.replace(" ", "-").lower()}'
+
+def commands_page():
+    "All commands with all options."
+    head = ['# Commands', '> After this page you know every command and every option.',
+            'This page is made from the parsers of the commands, so it says what `hpa_cellcls COMMAND --help` prints. '
+            'How a command ends, and what its exit status means, is told in [Command line](cli.ipynb).']
+    members = {'Systems': {f'run {k}': v for k, v in cli.systems.items()}} | cli.sections
+    members |= {'Kaggle': {f'kaggle {k}': v for k, v in cli.kaggle.items()}}
+    for section, known in members.items(): head += [f'## {section}', *(command_section(*pair) for pair in known.items())]
+    return '\n\n'.join(head)
 
 def site():
     "Convert every notebook, then let Sphinx build; the first warning stops it."
@@ -140,39 +261,66 @@ def site():
     known = symbols()
     for path in [nbs/'index.ipynb', *notebooks()]:
         (pages/f'{page(path)}.ipynb').write_text(json.dumps(converted(path, known)), encoding='utf-8')
-    entries = '\n'.join(f'{path.stem.split("_")[0]} {title(path)} <{page(path)}>' for path in notebooks())
+    (pages/'commands.ipynb').write_text(json.dumps(notebook([markdown(commands_page())])), encoding='utf-8')
     index = json.loads((pages/'index.ipynb').read_text(encoding='utf-8'))
-    index['cells'].append(markdown(f'```{{toctree}}\n:hidden:\n\n{entries}\n```'))
+    index['cells'] += [markdown(linked(tables(), {})), *map(markdown, left_column())]
     (pages/'index.ipynb').write_text(json.dumps(index), encoding='utf-8')
     subprocess.run([sys.executable, '-m', 'sphinx', '-q', '-W', '--keep-going', '-c', docs, pages, docs/'_build'/'html'], check=True)
-    print(f'{len(notebooks()) + 1} pages in {(docs/"_build"/"html").relative_to(root)}')
+    for path in (docs/'_build'/'html').glob('*.html'): path.write_text(reachable(path.read_text(encoding='utf-8')), encoding='utf-8')
+    print(f'{len(notebooks()) + 2} pages in {(docs/"_build"/"html").relative_to(root)}')
 
-def title(path): return re.match(r'# (.+)', source(json.loads(path.read_text(encoding='utf-8'))['cells'][0]))[1]
+def reachable(text):
+    "What the theme leaves out: a level for the headings of groups, and a place in the order of keys for what scrolls sideways."
+    text = text.replace('class="caption" role="heading"', 'class="caption" role="heading" aria-level="2"')
+    text = text.replace('class="dataframe"', 'class="dataframe" tabindex="0"')
+    def pre(m):
+        plain = re.sub(r'<[^>]+>', '', m[1])
+        return f'<pre{" tabindex=0"*(max(map(len, plain.splitlines()), default=0) > 36)}>{m[1]}</pre>'
+    return re.sub(r'<pre>(.*?)</pre>', pre, text, flags=re.S)
 
 # README
+
+def badges():
+    "What is true of the package, as small pictures."
+    config = ConfigParser(delimiters=['='], interpolation=None)
+    config.read(root/'settings.ini', encoding='utf-8')
+    about = config['DEFAULT']
+    facts = {f'Licence: {about["license"]}': (f'licence-{about["license"].replace("-", "--")}', 'LICENSE'),
+             f'Python {about["min_python"]} or newer': (f'python-{about["min_python"]}+', 'settings.ini')}
+    shown = [f'[![{k}](https://img.shields.io/badge/{badge}-blue)]({link})' for k, (badge, link) in facts.items()]
+    if (root/'.github/workflows/test.yml').exists():
+        shown.insert(0, f'[![Tests]({repo}/actions/workflows/test.yml/badge.svg)]({repo}/actions/workflows/test.yml)')
+    return ' '.join(shown)
+
+def for_readme(text): return re.sub(r'\]\((\w+\.ipynb)(#[\w-]+)?\)', r'](nbs/\1)', text)
 
 def readme():
     "README.md from nbs/index.ipynb; saved pictures become files."
     nb = json.loads((nbs/'index.ipynb').read_text(encoding='utf-8'))
     shutil.rmtree(images, ignore_errors=True)
-    parts = []
+    parts, prose = [], ''
     for cell in nb['cells']:
         text = source(cell)
-        if cell['cell_type'] == 'markdown': parts.append(re.sub(r'\]\((\w+\.ipynb)\)', r'](nbs/\1)', text))
+        if cell['cell_type'] == 'markdown':
+            prose = text
+            parts.append(for_readme(text))
+            if len(parts) == 1: parts.append(badges())
         else:
             d = directives(text)
             if not {'hide', 'echo:'} & {*d}: parts.append(f'```python\n{bare(text)}\n```')
-            if 'hide' not in d: parts += [p for o in cell['outputs'] if (p := picture(o, len(parts)))]
+            if 'hide' in d: continue
+            parts += filter(None, (picture(o, len(parts), alternative(text, prose)) or for_readme(written(o)) for o in cell['outputs']))
+    parts.append(for_readme(tables()))
     (root/'README.md').write_text('\n\n'.join(parts) + '\n', encoding='utf-8')
 
-def picture(output, number):
+def picture(output, number, alt):
     "A saved picture as a file that README can show."
     kind = next((k for k in ('image/jpeg', 'image/png') if k in output.get('data', {})), None)
     if not kind: return None
     images.mkdir(exist_ok=True)
     file = images/f'readme_{number}.{kind.split("/")[1]}'
     file.write_bytes(base64.b64decode(''.join(output['data'][kind])))
-    return f'![]({file.relative_to(root).as_posix()})'
+    return f'![{alt}]({file.relative_to(root).as_posix()})'
 
 if __name__ == '__main__':
     if sys.argv[1:] not in (['readme'], ['site']): sys.exit(__doc__)
