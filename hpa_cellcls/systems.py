@@ -96,7 +96,7 @@ def run_best(ws: str, # workspace with fields.csv
              field_context: bool=True, # use the field's other cells as evidence
              views: Annotated[int, Range(1, 8)]=1, # TTA views of each crop
              **kwargs) -> Outcome: # of the last step
-    "best, our own: image labels given to every cell, their noise estimated, and the field's other cells as evidence."
+    "Our own: image labels given to every cell, their noise estimated, and the field's other cells as evidence."
     check_files(target)
     check_init(ws, kwargs.get('init', ''), all_channels)
     check_folds(read_fields(ws), fold)
