@@ -45,18 +45,20 @@ def _listed(file):
     except OSError: return False
 
 # %% ../nbs/00i_cluster.ipynb #aca0aa41
+_patience = 60 # seconds that a scheduler and a first worker are waited for
+
 def _connected(address):
     "A client of the scheduler."
     if not find_spec('distributed'):
         raise UserError(f"--cluster {address}: needs dask; `pip install 'hpa_cellcls[cluster]'`, or leave it out.")
     from distributed import Client
-    try: return Client(address, timeout=10)
+    try: return Client(address, timeout=_patience)
     except (OSError, TimeoutError):
         raise UserError(f'--cluster {address}: no scheduler answers there; start one by `dask scheduler`, or leave it out.') from None
 
 def _agreed(client, address, folder):
     "Refuse a cluster without workers, and workers that have other versions or do not see the folder."
-    try: client.wait_for_workers(1, timeout=60)
+    try: client.wait_for_workers(1, timeout=_patience)
     except TimeoutError:
         raise UserError(f'--cluster {address}: has no worker; start some by `dask worker {address} --nthreads 1`.') from None
     with suppress(TimeoutError): client.wait_for_workers(2, timeout=10)

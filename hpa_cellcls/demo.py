@@ -57,13 +57,14 @@ def _draw_and_segment(home, size, seed, n_jobs):
     _print_step(3, 'Segmenting the cells and cutting them out',
                 segment(ws, n_jobs=n_jobs), cut(ws, side=96, frame='fixed', gap=default_gap, n_jobs=n_jobs))
 
-def _train_all(ws, epochs, seed):
+def _train_all(ws, epochs, seed, threads):
     "Train both stages of S1, and our system `best`."
-    _print_step(4, 'S1, first stage: training on cells of single-label images', train(ws, 'single', epochs=epochs[0], seed=seed))
-    _print_step(5, 'S1: training on pseudo-labels of all other cells, too', train_full(ws, epochs=epochs[1], seed=seed))
+    how = dict(seed=seed, threads=threads)
+    _print_step(4, 'S1, first stage: training on cells of single-label images', train(ws, 'single', epochs=epochs[0], **how))
+    _print_step(5, 'S1: training on pseudo-labels of all other cells, too', train_full(ws, epochs=epochs[1], **how))
     _print_step(6, 'Our system: training on image labels given to every cell, with their noise estimated',
-                train(ws, 'copied', labels='copied', epochs=epochs[2], fold='', refine_labels=.5, sizes=growing(96), seed=seed),
-                refine(ws, 'copied', 'best'))
+                train(ws, 'copied', labels='copied', epochs=epochs[2], fold='', refine_labels=.5, sizes=growing(96), **how),
+                refine(ws, 'copied', 'best', threads=threads))
 
 def _print_step(step, what, *outcomes):
     "Print what has been done; a failure ends the demo."
@@ -90,18 +91,19 @@ def _outcome(home, table, seconds):
 def demo(dest: Place='demo', # folder for all files of the demo
          size: Literal['tiny', 'small', 'large']='small', # small (a few minutes) or large (half an hour)
          seed: Annotated[int, Range(0, 2**30)]=0, # random seed of the fields and the training
+         threads: Auto='auto', # CPU threads of the networks (auto: the idle cores); their number changes results at rounding level
          n_jobs: Auto=None, # processes (auto: as many as cores and memory allow)
         ) -> Outcome: # its note is the table of scores
     "S1 and our system best on generated fields: draw, segment, cut, train, predict, score, report."
     start = perf_counter()
     home = Path(dest)
     _draw_and_segment(home, sizes[size], seed, n_jobs)
-    _train_all(home/'ws', sizes[size]['epochs'], seed)
+    _train_all(home/'ws', sizes[size]['epochs'], seed, threads)
     test, truth = home/'test', home/'test_data/truth'
     predicted = []
     for name in _rows:
         model, no_context = home/'ws/models'/name.removesuffix('-no-context'), name.endswith('-no-context')
-        predicted.append(predict(test, str(model), name=name, field_context=not no_context, n_jobs=n_jobs))
+        predicted.append(predict(test, str(model), name=name, field_context=not no_context, threads=threads, n_jobs=n_jobs))
     _print_step(7, 'Predicting the other fields', *predicted)
     table = pd.DataFrame({name: evaluate_predictions(test, name, truth) for name in _rows}).T
     write_table(home/'scores.csv', table.rename_axis('model').reset_index())
