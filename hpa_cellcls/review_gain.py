@@ -75,8 +75,8 @@ def worth(split: ReviewSplit, # where to measure
             simulate(Questions(split.ws, asked), truth, int(more), errors, order, seed=split.seed + n)
             yield about | dict(order=order, answers=n, cell_mAP=train_with_answers(split, f'{order}{n}'))
 
-# %% ../nbs/15c_review_gain.ipynb #3c52bb03
-sizes = dict(tiny=([24], [8]), small=([240], [100, 300, 1000]), large=([240, 800], [100, 300, 1000]))
+# %% ../nbs/15c_review_gain.ipynb #1a80b694
+sizes = dict(tiny=([12], [8]), small=([240], [100, 300, 1000]), large=([240, 800], [100, 300, 1000]))
 
 def closed(table: pd.DataFrame, # fields, seed, order, answers, cell_mAP
           ) -> pd.DataFrame: # the rows of our order and of random order, with `closed`
