@@ -210,13 +210,15 @@ def _answers(entry, about):
     if entry['answer'] == 'not sure' and entry.get('about') is None: return True
     return about >= 0 and (str(about) in (entry.get('values') or {}) or entry.get('about') == about)
 
-# %% ../nbs/15b_questions.ipynb #140dfaab
+# %% ../nbs/15b_questions.ipynb #cdf922c6
 @patch
 def refresh(self: Questions):
     "Take note of what has been answered, by anybody."
-    self.answers.refresh()
-    self.standing = {}
-    for e in self.answers.standing(): self.standing.setdefault((e['id'], e['number']), []).append(e)
+    with self.lock:
+        self.answers.refresh()
+        standing = {}
+        for e in self.answers.standing(): standing.setdefault((e['id'], e['number']), []).append(e)
+        self.standing = standing
 
 @patch
 def open_questions(self: Questions,
@@ -248,7 +250,7 @@ def next(self: Questions,
         if found: self.given[self.cells[found['row']]] = who, time.monotonic()
         return found
 
-# %% ../nbs/15b_questions.ipynb #3ed0773a
+# %% ../nbs/15b_questions.ipynb #78d64823
 class Stale(UserError):
     "The cell of an answer is no longer what the person has seen."
 
@@ -274,10 +276,11 @@ def progress(self: Questions,
              who: str, # a person
             ) -> dict: # number of cells: answered, mine, lot (the sample so far), all; sentences about what is left out
     "How far people are."
-    mine = sum(any(e['who'] == who for e in entries) for entries in self.standing.values())
+    standing = self.standing
+    mine = sum(any(e['who'] == who for e in entries) for entries in standing.values())
     order, lot = np.argsort(self.lot), 0
     while lot < len(order) and self.is_answered(order[lot]): lot += 1
-    return dict(answered=len(self.standing), mine=mine, lot=lot, all=len(self.table), left_out=[*self.left_out.values()])
+    return dict(answered=len(standing), mine=mine, lot=lot, all=len(self.table), left_out=[*self.left_out.values()])
 
 # %% ../nbs/15b_questions.ipynb #abb4e57f
 def made_up_answer(rng: np.random.Generator, # random number generator

@@ -7,7 +7,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/review.html.md"""
 # %% auto #0
 __all__ = ['draw_stains', 'Desk', 'Refused', 'check_request', 'ReviewServer', 'read_token', 'is_class', 'review']
 
-# %% ../nbs/15_review.ipynb #1526957d
+# %% ../nbs/15_review.ipynb #d50defb9
 import cv2, getpass, json, os, re, secrets, sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -20,7 +20,7 @@ from fastcore.basics import patch
 from jinja2 import Environment, StrictUndefined
 from .crops import cut_out, window
 from .data import read_field, read_masks
-from .labels import class_index, classes, parse_labels
+from .labels import class_index, classes
 from .options import Annotated, Count, Literal, Range, Share, as_word, command
 from .page import read_template
 from .page_data import encode_picture, outline
@@ -87,7 +87,7 @@ class Desk:
         stains = dict(zip(self.store.params['only'], self.store[int(found[0])]))
         return dict(stains={c: encode_picture(np.ascontiguousarray(x), 85) for c, x in stains.items()}, window=None)
 
-# %% ../nbs/15_review.ipynb #ce8a5ad0
+# %% ../nbs/15_review.ipynb #a045baa7
 @patch
 def draw(self: Desk,
          asked: dict, # from `Questions.next`
@@ -98,7 +98,7 @@ def draw(self: Desk,
     image, lines = self.field(cell.id)
     box = window(cell, (cell.height, cell.width), margin=.3)
     picture = draw_stains(image, box) if image else self.crop(asked['row'])
-    said = [] if image else ['Its images are gone; this is the crop of the store.']
+    said = [] if image else ['Its images are gone or have another size; this is the crop of the store.']
     p = np.floor(cell[list(probability_columns)].to_numpy(float)*1000 + 1e-4).astype(int).tolist()
     return dict(id=cell.id, number=int(cell.number), mark=q.marks(cell.id)[int(cell.number)][0], about=int(asked['about']),
                 why=reasons[asked['why']], picture=picture, outlines=lines, p=p, has_field=bool(image), said=said,
@@ -110,10 +110,15 @@ def draw_next(self: Desk,
               order: str='teach', # one of `orders`
               about: int=None, # ask about this class only
              ) -> dict: # question (`None` when all is answered), progress
-    "The next question for a person; the field of the one after it is read meanwhile."
-    asked = self.questions.next(who, order, about)
-    if asked: self.helper.submit(self._read_ahead, who, order, about)
-    return dict(question=self.draw(asked) if asked else None, progress=self.questions.progress(who))
+    "The next question for a person; fields that cannot be drawn are left out, and the field after it is read meanwhile."
+    question, asked = None, self.questions.next(who, order, about)
+    while asked and not question:
+        try: question = self.draw(asked)
+        except UserError as e:
+            self.questions.left_out[self.questions.cells[asked['row']][0]] = str(e)
+            asked = self.questions.next(who, order, about)
+    if question: self.helper.submit(self._read_ahead, who, order, about)
+    return dict(question=question, progress=self.questions.progress(who))
 
 @patch
 def _read_ahead(self: Desk, who, order, about):

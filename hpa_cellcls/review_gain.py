@@ -43,7 +43,7 @@ def cells_to_ask(split: Split, # with the model `best`
     write_predictions(path.with_stem('asked'), table[rows], about, [read_embeddings(path)[rows]])
     return 'asked'
 
-# %% ../nbs/15c_review_gain.ipynb #fb6ec8bb
+# %% ../nbs/15c_review_gain.ipynb #a918a433
 _kept = ('arch', 'init', 'epochs', 'sizes', 'lr', 'wd', 'seed')
 
 def train_with_answers(split: Split, # with the model `best`
@@ -65,7 +65,8 @@ def worth(split: ReviewSplit, # where to measure
     about = dict(fields=split.fields, seed=split.seed)
     for system in ('best', 'oracle'):
         predictions = dict(registry[system](split, system))['field']
-        yield about | dict(order=system, answers=0, cell_mAP=score_cells(split.test_ws, predictions, f'{split.truth}/cells.csv')['cell_mAP'])
+        scores = score_cells(split.test_ws, predictions, f'{split.truth}/cells.csv')
+        yield about | dict(order=system, answers=0, cell_mAP=scores['cell_mAP'])
     asked, truth = cells_to_ask(split), f'{split.home}/data/truth/cells.csv'
     for order in ('teach', 'random'):
         answers = Answers(split.ws)
@@ -74,8 +75,8 @@ def worth(split: ReviewSplit, # where to measure
             simulate(Questions(split.ws, asked), truth, int(more), errors, order, seed=split.seed + n)
             yield about | dict(order=order, answers=n, cell_mAP=train_with_answers(split, f'{order}{n}'))
 
-# %% ../nbs/15c_review_gain.ipynb #f8ae9780
-sizes = dict(tiny=([24], [8]), small=([240], [100, 300, 1000]), large=([240, 800], [100, 300, 1000]))
+# %% ../nbs/15c_review_gain.ipynb #1a80b694
+sizes = dict(tiny=([12], [8]), small=([240], [100, 300, 1000]), large=([240, 800], [100, 300, 1000]))
 
 def closed(table: pd.DataFrame, # fields, seed, order, answers, cell_mAP
           ) -> pd.DataFrame: # the rows of our order and of random order, with `closed`
@@ -90,10 +91,10 @@ def plot_worth(table: pd.DataFrame, # from `closed`
     import matplotlib.pyplot as plt
     fig, axs = plt.subplots(1, table.fields.nunique(), figsize=(4.2*table.fields.nunique(), 3), squeeze=False, dpi=90, layout='constrained')
     for ax, (n, of_size) in zip(axs[0], table.groupby('fields')):
-        for order, colour in dict(teach='#1d6a96', random='#d1495b').items():
+        for order, colour, name in (('teach', '#1d6a96', 'what teaches most'), ('random', '#d1495b', 'at random')):
             rows = of_size[of_size.order == order]
             ax.plot(rows.answers, rows.closed, '.', color=colour, alpha=.4)
-            ax.plot(rows.groupby('answers').closed.mean(), 'o-', color=colour, label='what teaches most' if order == 'teach' else 'at random')
+            ax.plot(rows.groupby('answers').closed.mean(), 'o-', color=colour, label=name)
         ax.axhline(0, color='#888', lw=.8)
         ax.set(title=f'{n} fields', xlabel='answers', ylabel='share of the gap that is closed', xscale='log')
         ax.legend(frameon=False, fontsize=8)

@@ -149,7 +149,7 @@ async function showQuestion(question) {
     await readPlanes(question.picture);
     describe(question);
   } else {
-    $('#question').textContent = 'All is answered.';
+    $('#question').textContent = 'Nothing is left to ask.';
     for (const id of ['why', 'labels', 'place', 'says']) {
       document.getElementById(id).replaceChildren();
     }
