@@ -222,8 +222,8 @@ def left_column():
 def purpose(path):
     "What a reader can do after a page, from its second line."
     text = source(json.loads(path.read_text(encoding='utf-8'))['cells'][0])
-    found = re.search(r'^> After this page you (?:can )?(.+?)[.]?$', text, re.M)
-    if not found: sys.exit(f'nbs/{path.name}: the first cell says no "> After this page you can ..."; add it.')
+    found = re.search(r'^> After this page you (.+?)[.]?$', text, re.M)
+    if not found: sys.exit(f'nbs/{path.name}: the first cell says no "> After this page you ..."; add it.')
     return found[1].replace('|', '\\|')
 
 def tables():
@@ -231,7 +231,7 @@ def tables():
     parts = ['## All pages']
     for group, (about, paths) in groups().items():
         rows = [f'| [{number(p)} {title(p)}]({p.name}) | {purpose(p)} |' for p in paths]
-        parts += [f'### {group}', about, '\n'.join(['| page | after it you can |', '|---|---|', *rows])]
+        parts += [f'### {group}', about, '\n'.join(['| page | after it you |', '|---|---|', *rows])]
     return '\n\n'.join(parts)
 
 def option_row(action):
