@@ -35,7 +35,7 @@ def code_cell(code, outputs=(), *tags, alt=''):
     return dict(cell_type='code', metadata=dict(tags=list(tags)) | about, source=code, outputs=list(outputs), execution_count=None)
 def module_of(nb): return next((d['default_exp'][0] for d in map(directives, map(source, nb['cells'])) if 'default_exp' in d), None)
 
-# Links: `name` in prose leads to where the name is explained, a notebook's name to its page.
+# Links: `name` in prose leads to where the name is explained, a command to its options, a notebook's name to its page.
 
 def defined(code):
     "Public functions and classes of a cell, patched methods as Class.method."
@@ -60,12 +60,20 @@ def symbols():
         for n in names: out[n] = None if n in out else (module_of(nb), n)
     return {n: v for n,v in out.items() if v}
 
+typed = {*cli.commands, *(f'run {name}' for name in cli.systems), *(f'kaggle {name}' for name in cli.kaggle)}
+def command_anchor(name): return f'command-{name.replace(" ", "-").lower()}'
+
 def linked(text, known):
     "Prose with its links made; code blocks stay as they are."
     def link(m): return f'[`{m[1]}`](#{anchor(*known[m[1]])})' if m[1] in known else m[0]
+    def link_command(m):
+        words = m[1].split()
+        names = [name for name in (' '.join(words[:2]), words[0]) if name in typed]
+        return f'[{m[0]}](#{command_anchor(names[0])})' if names else m[0]
     parts = re.split(r'(```.*?```)', text, flags=re.S)
     for i in range(0, len(parts), 2):
         parts[i] = re.sub(r'(?<!\[)`([A-Za-z_][\w.]*)`(?!\])', link, parts[i])
+        parts[i] = re.sub(r'(?<!\[)`hpa_cellcls (\w[^`]*)`(?!\])', link_command, parts[i])
         parts[i] = re.sub(r'\]\((\w+)\.ipynb(#[\w-]+)?\)', lambda m: f']({page(Path(m[1]))}.ipynb{m[2] or ""})', parts[i])
     return ''.join(parts)
 
@@ -214,8 +222,8 @@ def left_column():
 def purpose(path):
     "What a reader can do after a page, from its second line."
     text = source(json.loads(path.read_text(encoding='utf-8'))['cells'][0])
-    found = re.search(r'^> After this page you (?:can )?(.+?)[.]?$', text, re.M)
-    if not found: sys.exit(f'nbs/{path.name}: the first cell says no "> After this page you can ..."; add it.')
+    found = re.search(r'^> After this page you (.+?)[.]?$', text, re.M)
+    if not found: sys.exit(f'nbs/{path.name}: the first cell says no "> After this page you ..."; add it.')
     return found[1].replace('|', '\\|')
 
 def tables():
@@ -223,7 +231,7 @@ def tables():
     parts = ['## All pages']
     for group, (about, paths) in groups().items():
         rows = [f'| [{number(p)} {title(p)}]({p.name}) | {purpose(p)} |' for p in paths]
-        parts += [f'### {group}', about, '\n'.join(['| page | after it you can |', '|---|---|', *rows])]
+        parts += [f'### {group}', about, '\n'.join(['| page | after it you |', '|---|---|', *rows])]
     return '\n\n'.join(parts)
 
 def option_row(action):
@@ -241,8 +249,6 @@ def command_section(name, place):
     rows = [option_row(a) for a in parser._actions if a.help != argparse.SUPPRESS and a.dest != 'help']
     return '\n\n'.join([f'({command_anchor(name)})=\n### {name}', parser.description, f'```sh\n{parser.usage}\n```',
                         '\n'.join(['| option | |', '|---|---|', *rows])])
-
-def command_anchor(name): return f'command-{name.replace(" ", "-").lower()}'
 
 def commands_page():
     "All commands with all options."
