@@ -38,7 +38,8 @@ from hpa_cellcls.options import (
     Amount, Annotated, Auto, Count, Device, Duration, Folds, Literal, Log, Positive, Range, ShareBelowOne, Sides, Whole, defaults_of,
     seconds)
 from .score import f1, mean_ap
-from .stage import Outcome, Record, UserError, bar_of, end_bar, existing, fingerprint, write_bytes, write_figure, write_table
+from .stage import (
+    Outcome, Record, UserError, bar_of, end_bar, existing, fingerprint, free_cores, write_bytes, write_figure, write_table)
 from .store import CellStore
 from .subcell import is_subcell
 from torch.amp import GradScaler
@@ -870,12 +871,22 @@ def _train(task, record, name, device, running):
     "Run the remaining epochs: a sentence if time is up before the last one, and the fields that the last step could not use."
     checkpointer, warning = task.start(record.folder, device, running.log)
     checkpointer.until = time.monotonic() + seconds(running.stop_after)
-    with checkpointer.progress_bar(name), distributed_training(checkpointer.learn), using_threads(running.threads):
+    threads = _threads(record, running.threads)
+    with checkpointer.progress_bar(name), distributed_training(checkpointer.learn), using_threads(threads):
         checkpointer.fit_phases(task.plan())
     if checkpointer.stopped == 'time is up':
         return f'{name}: time is up after epoch {len(checkpointer.rows)} of {task.settings.epochs}; the same command resumes.', {}
     with first_process_first():
         return '', {} if rank_and_size()[0] else _finish(task, checkpointer, record, warning, running)
+
+def _threads(record, wanted):
+    "Number of threads: with auto, that with which the training was begun, so that it resumes to the last bit."
+    known = record.entries().get('threads')
+    if wanted != 'auto': return wanted
+    if known: return known['result']['threads']
+    threads = free_cores()
+    if not rank_and_size()[0]: record.add('threads', dict(threads=threads))
+    return threads
 
 def _finish(task, checkpointer, record, warning, running):
     "Write the last files when all epochs are done, and record the model; the fields that the last step could not use."
@@ -886,7 +897,8 @@ def _finish(task, checkpointer, record, warning, running):
     failed = task.finish(folder, running)
     files = [folder/f for f in (*model_files, *task.files) if (folder/f).exists()]
     begun = checkpointer.about.get('begun_from', '')
-    record.add('model', checkpointer.result() | dict(warning=warning, begun_from=begun), fingerprint(files, folder))
+    result = checkpointer.result() | dict(warning=warning, begun_from=begun, threads=torch.get_num_threads())
+    record.add('model', result, fingerprint(files, folder))
     (folder/'state.pt').unlink(missing_ok=True)
     return failed
 
@@ -896,5 +908,6 @@ def _outcome(task, name, result, failed=(), skipped=0):
     if not result['validated_on']: scores = 'not validated, since no validation fold was given'
     note = f'{name}: epoch {result["epoch"]} of {result["epochs"]} is kept; {scores}; {result["examples_s"]:.0f} {task.unit}s/s.'
     if result.get('begun_from'): note += f' Begun from {result["begun_from"]}.'
+    if result.get('threads', 1) > 1: note += f' Computed with {result["threads"]} threads.'
     if result['warning']: note += ' ' + result['warning']
     return Outcome(task.stage, {name: result}, dict(failed), int(skipped), note, ('Model', str(task.ws), name))
