@@ -110,9 +110,15 @@ def alternative(code, prose):
     "What a picture shows, for those who do not see it: the cell's `#| fig-alt:`, or the sentence that leads to it."
     given = directives(code).get('fig-alt:')
     if given: return ' '.join(given)
-    paragraphs = [p for p in prose.split('\n\n') if not p.startswith(('#', '|', '```', '>'))]
-    plain = re.sub(r'\[([^\]]*)\]\([^)]*\)', r'\1', ' '.join((paragraphs or ['Result of the code above.'])[-1].split()))
-    return re.split(r'(?<=[.:?]) ', re.sub(r'[`*]', '', plain))[0]
+    plain = re.sub(r'\[([^\]]*)\]\([^)]*\)', r'\1', re.sub(r'[`*]', '', prose))
+    heading = (re.findall(r'^#+ (.+)', plain, re.M) or [''])[-1]
+    paragraphs = [' '.join(p.split()) for p in plain.split('\n\n') if not p.startswith(('#', '|', '```', '>'))]
+    sentence = re.split(r'(?<=[.:?]) ', paragraphs[-1])[0] if paragraphs else ''
+    return sentence if len(sentence) > 40 else ': '.join(filter(None, (heading, sentence)))
+
+def with_heading(text, before):
+    "Prose, after the heading that it stands under."
+    return text if re.search('^#', text, re.M) else '\n\n'.join(re.findall('^#.*', before, re.M)[-1:] + [text])
 
 def written(output):
     "Prose that a cell has displayed; else an empty text."
@@ -174,7 +180,7 @@ def converted(path, known):
     for cell in nb['cells']:
         text = source(cell)
         if cell['cell_type'] == 'markdown':
-            prose = text
+            prose = with_heading(text, prose)
             out.append(markdown(explained_words(linked(text, known), missing)))
             continue
         d = directives(text)
@@ -308,7 +314,7 @@ def readme():
     for cell in nb['cells']:
         text = source(cell)
         if cell['cell_type'] == 'markdown':
-            prose = text
+            prose = with_heading(text, prose)
             parts.append(for_readme(text))
             if len(parts) == 1: parts.append(badges())
         else:
