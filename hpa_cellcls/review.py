@@ -307,7 +307,7 @@ def read_token(ws: str|Path, # workspace
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'w') as f: f.write(secrets.token_hex(16))
     return path.read_text(encoding='utf-8')
 
-# %% ../nbs/15_review.ipynb #8c7109c2
+# %% ../nbs/15_review.ipynb #daf45d57
 def is_class(text: str, # name of a class, or empty
             ):
     "Check the name of a class."
@@ -348,11 +348,14 @@ def _login():
 
 def _serve(server):
     "Print the address and serve until Ctrl-C."
-    notes = read_reviewed(server.desk.questions.ws)[1] if server.desk.questions.answers.entries else []
-    print(*notes, f'Open {server.address} in a browser; Ctrl-C ends.', sep='\n', flush=True)
+    print(*_notes(server.desk.questions), f'Open {server.address} in a browser; Ctrl-C ends.', sep='\n', flush=True)
     try: server.serve_forever()
     except KeyboardInterrupt: print(flush=True)
     finally: server.server_close()
+
+def _notes(questions):
+    "Sentences about answers that do not count."
+    return read_reviewed(questions.ws)[1] if len(questions.answers.table()) else []
 
 def _measured(questions):
     "How good the predictions are, as a note and as a table beside them."

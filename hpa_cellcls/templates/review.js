@@ -162,8 +162,6 @@ async function showQuestion(question) {
 }
 
 function describe(question) {
-  const asked = question.about < 0 ? 'What does this cell show?' : `Does this cell show ${data.classes[question.about]}?`;
-  $('#question').textContent = asked;
   $('#why').textContent = question.why;
   $('#labels').textContent = question.labels.map((k) => data.classes[k]).join(', ') || 'not known';
   $('#place').textContent = `Cell ${question.number} of ${question.id}. ${question.said.join(' ')}`;
@@ -238,6 +236,9 @@ function toggleSeveral() {
 
 function showSeveral() {
   const { question, several, chosen } = state;
+  if (question) {
+    $('#question').textContent = several ? 'What does this cell show?' : `Does this cell show ${data.classes[question.about]}?`;
+  }
   $('#values').hidden = several || !question;
   $('#several').hidden = !several;
   $('#send').hidden = !several;
