@@ -11,7 +11,6 @@ __all__ = ['default_gap', 'measure_cells', 'cell_places', 'window', 'cut_out', '
 # %% ../nbs/02_crops.ipynb #802d4e58
 from pathlib import Path
 import cv2, numpy as np, pandas as pd
-from scipy import ndimage
 from .cluster import on_cluster
 from .data import Channels, channels, field_files, memory_of, parse_labels, read_field, read_fields, read_masks
 from .options import Annotated, Auto, Count, Literal, Range, Scheduler, command, defaults_of

@@ -20,7 +20,7 @@ from .batches import Prepare, prefetch, cell_targets, using_threads
 from .distributed import all_gather, rank_and_size
 from .labels import classes, negative
 from .models import Network, compute_device, computing, load_model, save_model, to_device
-from .options import Auto, Count, Device, Literal, Name, Whole, command, defaults_of
+from .options import Auto, Device, Literal, Name, Whole, command, defaults_of
 from .reviewed import Anchors, anchors_of, read_reviewed
 from .stage import Outcome, Record, UserError, as_recorded, content, existing, fingerprint, read_parquet
 from .store import CellStore

@@ -21,7 +21,7 @@ from .stage import Outcome, read_json, write_text
 from .submission import read_predictions
 
 # %% ../nbs/11a_page.ipynb #de59a452
-def read_template(name: str, # report.css, report.js or report.html
+def read_template(name: str, # report.css, common.js, report.js or report.html
                  ) -> str: # its text
     "A file of hpa_cellcls/templates."
     return (files('hpa_cellcls')/'templates'/name).read_text(encoding='utf-8')
@@ -49,7 +49,7 @@ def page_html(data: dict, # what the script reads, from `page_data`
     environment.policies['json.dumps_kwargs'] = dict(separators=(',', ':'), ensure_ascii=False)
     return environment.from_string(read_template('report.html')).render(
         data=data, pictures=pictures, failed=failed or {}, summary=summary, scores=ranked_scores(scores) if scores else None,
-        css=read_template('report.css').strip(), js=read_template('report.js').strip())
+        css=read_template('report.css').strip(), js=read_template('common.js') + read_template('report.js').strip())
 
 # %% ../nbs/11a_page.ipynb #6749924f
 def map_data(path: str|Path, # of the predictions

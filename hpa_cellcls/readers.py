@@ -18,7 +18,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 import numpy as np, pandas as pd, tifffile
 from .options import Annotated, Positive
-from .stage import UserError, existing, read_json
+from .stage import UserError, existing
 
 # %% ../nbs/00e_readers.ipynb #eff53caa
 stain_words = dict(

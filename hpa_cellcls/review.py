@@ -223,7 +223,7 @@ def reply(self: Desk,
     "What is answered to a request that is not refused."
     parts = urlsplit(asked)
     if method == 'GET' and parts.path == '': return 'html', self.page()
-    if method == 'GET' and parts.path in ('report.css', 'review.css', 'review.js'):
+    if method == 'GET' and parts.path in ('report.css', 'review.css', 'common.js', 'review.js'):
         return parts.path.rpartition('.')[2], read_template(parts.path)
     given = _read_json(body) if method == 'POST' else {k: v[0] for k, v in parse_qs(parts.query).items()}
     if parts.path not in dict(GET=('next', 'field'), POST=('answer', 'undo'))[method]: raise Refused('There is nothing here.', 404)

@@ -20,7 +20,7 @@ from .options import Annotated, Auto, Count, Place, Range, command
 from .segmentation import segment
 from .stage import Outcome, UserError, write_text
 from .store import CellStore
-from .synth import Seed, synth
+from .synth import synth
 from .train import train
 from .validation import score_cells, write_true_targets
 

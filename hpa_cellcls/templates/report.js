@@ -1,29 +1,7 @@
-'use strict';
-
 // --- small helpers
-
-const SVG = 'http://www.w3.org/2000/svg';
-
-function $(query, root = document) {
-  return root.querySelector(query);
-}
 
 function textOf(id) {
   return document.getElementById(id).textContent;
-}
-
-function make(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
-
-function percent(thousandths) {
-  return `${Math.round(thousandths / 10)} %`;
-}
-
-function counted(n, word) {
-  return `${n.toLocaleString('en')} ${word}${n === 1 ? '' : 's'}`;
 }
 
 // --- data: columns by cell, in the order of the fields

@@ -1,27 +1,5 @@
 'use strict';
 
-// --- small helpers
-
-const SVG = 'http://www.w3.org/2000/svg';
-
-function $(query, root = document) {
-  return root.querySelector(query);
-}
-
-function make(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
-
-function percent(thousandths) {
-  return `${Math.round(thousandths / 10)} %`;
-}
-
-function counted(n, word) {
-  return `${n.toLocaleString('en')} ${word}${n === 1 ? '' : 's'}`;
-}
-
 // --- what is known, what is shown, what is kept in the browser
 
 const data = JSON.parse(document.getElementById('data').textContent);
