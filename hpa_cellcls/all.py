@@ -15,10 +15,11 @@ from pathlib import Path
 from .cli import commands, systems
 from .crops import contact_sheet
 from .data import channels, composite, plot_fields, read_field, read_fields, read_masks, stains, write_masks
-from .export import cell_table, quality_flags
+from .export import cell_table
 from .inference import plot_predictions
 from .labels import class_index, classes, join_labels, label_matrix, parse_labels
 from .options import read_config
+from .quality import quality_flags
 from .show import Cells, Fields, Model, Picture, Predictions
 from .stage import Outcome, UserError, read_table, write_table
 from .store import CellStore

@@ -26,6 +26,7 @@ from .labels import classes, label_matrix
 from .models import compute_device, computing, find_model, read_model_card, to_device
 from .options import Annotated, Device, Literal, Name, Range, Several, command, defaults_of, with_options
 from .puzzlecam import CamNetwork, CamSettings, CamTask, load_cam
+from .quality import with_quality
 from .score import mean_ap
 from .segmentation import with_masks
 from .stage import Outcome, Record, UserError, content, existing, fingerprint, read_table, run_stage, write_bytes, write_text
@@ -508,7 +509,7 @@ def predict_maps(ws: str, # workspace with fields.csv and masks
             why = next(iter(out.failed.values()), ('there are none', ''))[0]
             raise UserError(f'{ws}: no field could be read; {why}')
         table = pd.concat(rows, ignore_index=True)
-        write_predictions(path, table, about)
+        write_predictions(path, with_quality(ws, table), about)
         record.add('predictions', dict(cells=len(table)), fingerprint([path], record.folder))
     return Outcome('predict', out.results, out.failed, out.skipped, f'{len(table)} cells in {path}.',
                    ('Predictions', str(path.parents[1]), path.stem))

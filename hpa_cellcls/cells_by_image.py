@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2, numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from .batches import using_threads
-from .crops import cell_places, cut_cell, measure_cells
+from .crops import cut_cell, measure_cells
 from .data import channels as all_channels, field_files, read_field, read_fields, read_masks
 from .field_store import as_planes, pad_square
 from .image_level import (
@@ -21,8 +21,9 @@ from .image_level import (
 from .labels import classes
 from .models import Network, compute_device, computing
 from .options import Auto, Count, Device, Literal, Name, Whole, command, defaults_of
+from .quality import with_quality
 from .stage import Outcome, UserError, run_stage
-from .submission import place_columns, prediction_columns, probability_columns, write_predictions
+from .submission import prediction_columns, probability_columns, write_predictions
 
 # %% ../nbs/07a_cells_by_image.ipynb #b28f32d9
 def small_mask(cells: np.ndarray, # label image
@@ -210,10 +211,9 @@ def _cells_of(field, masks, of_field, *readout):
     nuclei, cells = read_masks(masks)
     rows = measure_cells(nuclei, cells).assign(id=field['id'], height=cells.shape[0], width=cells.shape[1])
     if not len(rows): return []
-    places = cell_places(cells, rows).astype(float).round(2)
     p = [of_field]*len(rows) if of_field else rounded(_read_out_all(read_field(field), masks, cells, rows, *readout))
-    table = pd.concat([rows, pd.DataFrame(p, columns=probability_columns), places], axis=1)
-    return table[[*prediction_columns, *place_columns]].to_numpy(dtype=object).tolist()
+    table = pd.concat([rows, pd.DataFrame(p, columns=probability_columns)], axis=1)
+    return table[[*prediction_columns]].to_numpy(dtype=object).tolist()
 
 # %% ../nbs/07a_cells_by_image.ipynb #85a44d38
 def _local(members, windows):
@@ -292,8 +292,8 @@ def _predict(ws, name, members, how, of_fields, batch, device, progress):
         cells += part['cells']
         failed |= {k: (e, '') for k, e in part['failed'].items()}
     if failed and not cells: raise UserError(next(iter(failed.values()))[0])
-    table = pd.DataFrame(cells, columns=[*prediction_columns, *place_columns][:max(map(len, cells), default=None)])
-    write_predictions(path, table, how | dict(models={m.name: m.share for m in members}))
+    table = pd.DataFrame([c[:len(prediction_columns)] for c in cells], columns=prediction_columns)
+    write_predictions(path, with_quality(ws, table), how | dict(models={m.name: m.share for m in members}))
     results = {k: dict(cells=int(n)) for k, n in table.groupby('id').size().items()}
     return Outcome('predict', results, failed | out.failed, out.skipped, f'{len(table)} cells in {path}.',
                    ('Predictions', str(path.parents[1]), path.stem))

@@ -16,12 +16,12 @@ from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, fields as fields_of
 from itertools import chain, islice
 from pathlib import Path
-import numpy as np, pandas as pd
+import numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq
 from fastcore.basics import patch
 from joblib import Parallel, delayed, effective_n_jobs
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from .cluster import on_cluster
-from .crops import at_scale, cell_places, cut_cell, measure_cells
+from .crops import at_scale, cut_cell, measure_cells, measure_shapes
 from hpa_cellcls.data import (
     composite, field_files, find_fields, measure_fields, memory_of, read_field, read_fields, read_masks, scale_bits, with_pixels,
     write_fields)
@@ -29,6 +29,7 @@ from .labels import classes, label_columns
 from .options import (
     Annotated, Auto, Count, Device, Literal, Name, Place, Positive, Range, Scheduler, Several, Share, Thresholds, Whole, as_word,
     command, option_name, with_options)
+from .quality import quality_columns, quality_flags, quality_measures
 from .readers import Finding
 from .segmentation import check_segmenter, save_masks, segment, start_segmenter, with_masks
 from .stage import (
@@ -152,8 +153,9 @@ def field_cells(task: dict, # field, its file of masks, ways of cutting; a segme
     rows, image = measure_cells(nuclei, cells), {c: scale_bits(x) for c,x in image.items()}
     cut_rows, scaled = rows.to_dict('records'), [at_scale(w, field, shape) for w in ways]
     crops = [_stacked([cut_cell(image, cells, r, **w) for r in cut_rows], w) for w in scaled]
-    rows = rows.assign(id=field['id'], height=shape[0], width=shape[1]).join(cell_places(cells, rows))
-    rows = rows[[*prediction_columns[:-len(classes)], *place_columns]]
+    rows = rows.assign(id=field['id'], height=shape[0], width=shape[1], diameter=2*np.sqrt(rows.area/np.pi))
+    shapes = measure_shapes(nuclei, cells, rows)[['y', 'x', *quality_measures]]
+    rows = rows.drop(columns='nucleus_area').join(shapes)[[*prediction_columns[:-len(classes)], *place_columns, *quality_measures]]
     return dict(rows=rows, crops=crops, found=found, files=found.pop('files'))
 
 def _find_cells(image, maps, segmenter):
@@ -231,8 +233,7 @@ class Parts:
         self.record = Record(self.folder, 'predict', dict(params, fields_per_part=size), defaults, path)
         sweep(self.folder, self.masks)
         entries, broken = self.record.entries(), self.record.damaged()
-        def whole(key): return key in entries and key not in broken and self.made_of(key).same(entries[key])
-        self.done = {key: entries[key]['result'] for key in self.fields if whole(key)}
+        self.done = {key: entries[key]['result'] for key in self.fields if key not in broken and self.can_use(key, entries)}
         self.todo = [key for key in self.fields if key not in self.done]
         self.fresh = 0 # fields predicted by this run
         self.failed = {}
@@ -260,6 +261,14 @@ def made_of(self: Parts,
     files = [p for f in self.fields[key] for p in [*field_files(f), self.mask(f)]]
     return Inputs(files, ','.join(f['id'] + _pixel_mark(f) for f in self.fields[key]))
 
+@patch
+def can_use(self: Parts,
+            key: str, # name of a part
+            entries: dict, # of a record
+           ) -> bool: # False, too, for parts of older versions, which have no measures
+    "Has the part been made, and of what is there now?"
+    return key in entries and entries[key]['result'].get('measured', False) and self.made_of(key).same(entries[key])
+
 def _pixel_mark(field):
     "The size of a field's pixels; empty if it is not known."
     return f' {field["pixel_um"]:g}' if field.get('pixel_um', 0) > 0 else ''
@@ -273,7 +282,7 @@ def finish(self: Parts,
           ):
     "Write and record a part; one in which the program itself failed will be done again."
     file = write_predictions(self.folder/f'{key}.parquet', table, network_params(self.record.params), embeddings)
-    result = dict(cells=len(table), failed={k: e for k,(e, _) in errors.items()})
+    result = dict(cells=len(table), measured=True, failed={k: e for k,(e, _) in errors.items()})
     self.failed |= errors
     self.fresh += len(self.fields[key]) - len(errors)
     if any(trace for _, trace in errors.values()): return
@@ -287,7 +296,7 @@ def borrow(self: Parts):
         other = Record(file.parent, 'predict')
         if file.parent == self.folder or network_params(other.params) != network_params(self.record.params): continue
         entries, broken = other.entries(), other.damaged(deep=True)
-        for key in [k for k in self.todo if k in entries and k not in broken and self.made_of(k).same(entries[k])]:
+        for key in [k for k in self.todo if k not in broken and self.can_use(k, entries)]:
             mine = write_bytes(self.folder/f'{key}.parquet', (file.parent/f'{key}.parquet').read_bytes())
             self.record.add(key, entries[key]['result'], fingerprint([mine], self.folder), self.made_of(key).entry(self.folder))
             self.done[key] = entries[key]['result']
@@ -401,9 +410,15 @@ def _final(table, choices, abouts):
     table = pd.concat([table.drop(columns=list(probability_columns)), pd.DataFrame(weighted, columns=list(probability_columns))], axis=1)
     return field_shares(table.id, p).round(3), table
 
+def _flags(parts):
+    "Which rules of quality each cell of all parts breaks."
+    files = [parts.folder/f'{key}.parquet' for key in parts.fields]
+    tables = [pq.read_table(f, columns=[*quality_measures]) for f in files if pq.read_metadata(f).num_rows]
+    return quality_flags(pa.concat_tables(tables).to_pandas()) if tables else None
+
 def _final_tables(parts, choices, abouts, shares, cells):
     "The cells of sixteen parts at a time; their shares go to a file, their numbers by field to `cells`."
-    keys = iter(parts.fields)
+    keys, flags, done = iter(parts.fields), _flags(parts), 0
     for some in iter(lambda: list(islice(keys, 16)), []):
         found = [read_predictions(parts.folder/f'{key}.parquet')[0] for key in some]
         found = [table for table in found if len(table)]
@@ -411,7 +426,8 @@ def _final_tables(parts, choices, abouts, shares, cells):
         of_fields, table = _final(pd.concat(found, ignore_index=True), choices, abouts)
         shares.write(of_fields.to_csv(index=False, lineterminator='\n', header=not cells))
         cells.update(table.groupby('id').size().to_dict())
-        yield table
+        done += len(table)
+        yield table.drop(columns=[*quality_measures]).assign(**flags[done - len(table):done].reset_index(drop=True))
 
 def _gather(parts, failed, seconds, abouts):
     "One table of all parts, in the order of the fields; sixteen of them are in memory."

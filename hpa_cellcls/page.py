@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np, pandas as pd
 from jinja2 import Environment, StrictUndefined
 from .data import read_fields
-from .export import cell_flags, class_colours, embedding_map, embedding_parts, embedding_width, quality_columns
+from .export import class_colours, embedding_map, embedding_parts, embedding_width
 from .options import Annotated, Auto, Count, Positive, Range, command
 from .page_data import (cell_scores, cells_in_order, draw_fields, failed_fields, find_predictions, page_data, pick_cells,
                                    read_truth, true_classes)
+from .quality import quality_columns
 from .stage import Outcome, read_json, write_text
 from .submission import read_predictions
 
@@ -66,16 +67,13 @@ def map_data(path: str|Path, # of the predictions
 quality_words = dict(small_nucleus='nucleus small and ragged', long_nucleus='nucleus very long', large_nucleus='nucleus large and ragged',
                      no_nucleus='no nucleus', several_nuclei='several nuclei', nucleus_outside_cell='nucleus reaches out of the cell')
 
-def quality_data(ws: str|Path, # workspace with masks
-                 table: pd.DataFrame, # cells of the page
-                 n_jobs: int=None, # processes (all cores)
-                ) -> tuple: # rules (words, number of cells) and those that each cell breaks, as bits, or empty; id -> why not measured
+def quality_data(table: pd.DataFrame, # cells of the page
+                ) -> dict: # rules (words, number of cells) and those that each cell breaks, as bits; empty if the predictions have no flags
     "Which cells were probably badly cut, and why, for the page."
-    flags, failed = cell_flags(ws, table, n_jobs)
-    if flags is None: return {}, failed
-    rules = [dict(words=quality_words[k], n=int(flags[k].sum())) for k in quality_columns]
-    bits = flags.to_numpy() @ (1 << np.arange(len(quality_columns)))
-    return dict(quality=dict(rules=rules, cells=bits.tolist())), failed
+    if not {*quality_columns} <= {*table}: return {}
+    rules = [dict(words=quality_words[k], n=int(table[k].sum())) for k in quality_columns]
+    bits = table[[*quality_columns]].to_numpy() @ (1 << np.arange(len(quality_columns)))
+    return dict(quality=dict(rules=rules, cells=bits.tolist()))
 
 # %% ../nbs/11a_page.ipynb #b8e4e83c
 @command
@@ -99,18 +97,16 @@ def report(ws: str, # workspace with fields.csv, masks and predictions
     scores = _scores(scores, table, truth)
     picked = pick_cells(table, n)
     drawn = draw_fields(ws, fields, table, {*picked.row}, size, gain, n_jobs)
-    quality, lost = quality_data(ws, table, n_jobs)
-    lost = {id: error for id, error in lost.items() if id not in drawn.failed}
-    failed = failed_fields(ws, path, about) | {id: f'report: {error[0]}' for id, error in (drawn.failed | lost).items()}
+    failed = failed_fields(ws, path, about) | {id: f'report: {error[0]}' for id, error in drawn.failed.items()}
     known = {*indexed.id}
     fields += [dict(id=id) for id in failed if id not in known]
     data, pictures = page_data(path.stem, fields, table, drawn.results, failed, picked, true_classes(table, truth))
-    data |= map_data(path, table) | quality
+    data |= map_data(path, table) | quality_data(table)
     summary = f'{len(fields):,} fields with {len(table):,} cells{_flagged(data)}.'
     if len(indexed) > most: summary += f' Of {len(indexed):,} fields, these are evenly spaced.'
     page = write_text(dest or Path(ws)/'report'/'index.html', page_html(data, pictures, scores, failed, summary))
     cells = table['id'].value_counts()
-    return Outcome('report', {id: dict(cells=int(cells.get(id, 0))) for id in drawn.results}, drawn.failed | lost,
+    return Outcome('report', {id: dict(cells=int(cells.get(id, 0))) for id in drawn.results}, drawn.failed,
                    note=f'{page}: {len(fields):,} fields, {len(table):,} cells{_flagged(data)}, {page.stat().st_size/1e6:.1f} MB.')
 
 def _flagged(data):
