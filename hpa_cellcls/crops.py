@@ -75,7 +75,8 @@ def measure_shapes(nuclei: np.ndarray, # label image
     found = []
     for number, y0, x0, y1, x1, area, pieces in rows[['number', 'y0', 'x0', 'y1', 'x1', 'area', 'pieces']].to_numpy().tolist():
         mask = (cells[y0:y1, x0:x1] == number).view(np.uint8)
-        found.append((number, area, *_shape(_largest(mask) if pieces > 1 else mask, y0, x0), *_nucleus(number, nucleus[number], nuclei, cells)))
+        if pieces > 1: mask = _largest(mask)
+        found.append((number, area, *_shape(mask, y0, x0), *_nucleus(number, nucleus[number], nuclei, cells)))
     return pd.DataFrame(found, rows.index, ['number', 'area', *_shapes, *(f'nucleus_{k}' for k in (*_shapes, 'area', 'pieces', 'outside'))])
 
 _shapes = 'x', 'y', 'form_factor', 'eccentricity'

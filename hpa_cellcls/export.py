@@ -1,4 +1,4 @@
-"""After this page you can take predictions to scanpy, squidpy, QuPath, napari or a spreadsheet, and leave out cells that were badly cut.
+"""After this page you can take predictions to scanpy, squidpy, QuPath, napari or a spreadsheet, without badly segmented cells.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/export.html.md"""
 

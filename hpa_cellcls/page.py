@@ -69,7 +69,7 @@ quality_words = dict(small_nucleus='nucleus small and ragged', long_nucleus='nuc
 
 def quality_data(table: pd.DataFrame, # cells of the page
                 ) -> dict: # rules (words, number of cells) and those that each cell breaks, as bits; empty if the predictions have no flags
-    "Which cells were probably badly cut, and why, for the page."
+    "Which cells were probably badly segmented, and why, for the page."
     if not {*quality_columns} <= {*table}: return {}
     rules = [dict(words=quality_words[k], n=int(table[k].sum())) for k in quality_columns]
     bits = table[[*quality_columns]].to_numpy() @ (1 << np.arange(len(quality_columns)))
@@ -112,7 +112,7 @@ def report(ws: str, # workspace with fields.csv, masks and predictions
 def _flagged(data):
     "How many cells are flagged, in words."
     n = np.count_nonzero(data.get('quality', {}).get('cells', ()))
-    return f' ({n:,} flagged as badly cut)' if n else ''
+    return f' ({n:,} flagged as badly segmented)' if n else ''
 
 def _scores(scores, table, truth):
     "Scores that are given, or those of the cells whose true labels are known."
