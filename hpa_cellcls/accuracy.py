@@ -231,15 +231,15 @@ def _train(split, name, labels, n):
     without_failures(train(split.ws, f'{name}-first', labels=labels, min_nucleus=min_nucleus, **how, fold='0', select='last',
                            seed=split.seed, device=split.device))
 
-def _crop_schedule(plan, n):
-    "Epochs on `n` cells, for the small network the last third with larger crops, as many as come nearest to the budget."
-    if plan.arch != 'small' or plan.init: return dict(sizes=str(plan.crop_size), epochs=plan.epochs(n))
+def _crop_schedule(plan, n, share=1):
+    "Epochs on `n` cells, for the small network the last third with larger crops, as many as come nearest to a share of the budget."
+    if plan.arch != 'small' or plan.init: return dict(sizes=str(plan.crop_size), epochs=plan.epochs(n, share=share))
     from hpa_cellcls.systems import growing
     small, *_, large = map(int, growing(plan.crop_size).split(','))
     schedules = []
-    for epochs in range(1, 2 + plan.epochs(n, small)):
+    for epochs in range(1, 2 + plan.epochs(n, small, share)):
         for n_large in {epochs//3, -(-epochs//3)}: schedules.append([small]*(epochs - n_large) + [large]*n_large)
-    def off_budget(sizes): return abs(n*np.square(sizes).sum() - plan.passes*plan.crop_size**2)
+    def off_budget(sizes): return abs(n*np.square(sizes).sum() - share*plan.passes*plan.crop_size**2)
     sizes = min(schedules, key=off_budget)
     return dict(sizes=','.join(map(str, sizes)), epochs=len(sizes))
 
@@ -268,6 +268,22 @@ def _with_context(split, name):
     without_failures(predict(split.test_ws, f'{split.ws}/models/{name}-field', name=f'{name}.field', field_context=True,
                              device=split.device, n_jobs=1))
     yield 'field', f'{name}.field'
+
+@register('S1-growing', extra=True)
+def _s1_growing(split, name, labelled=.35):
+    from hpa_cellcls.inference import predict
+    from hpa_cellcls.pseudolabel import pseudolabel
+    from hpa_cellcls.train import min_nucleus, train
+    common = dict(min_nucleus=min_nucleus, fold='0', select='last', seed=split.seed, device=split.device) | split.start | _gently(split)
+    good = split.cells[split.cells.has_nucleus]
+    single = int((good.labels != '').sum())
+    first, second = (_crop_schedule(split.plan, n, .5) for n in (single, single + labelled*(len(good) - single)))
+    without_failures(train(split.ws, f'{name}-first', **common | first))
+    without_failures(pseudolabel(split.ws, f'{name}-first', name, rule='hard', device=split.device))
+    without_failures(train(split.ws, name, labels=name, **common | second | dict(init=f'{name}-first', lr=.003, wd=.1)))
+    without_failures(predict(split.test_ws, f'{split.ws}/models/{name}', name=name, device=split.device, n_jobs=1))
+    yield 'cell', name
+    yield from _with_context(split, name)
 
 @register('copy')
 def _copy(split, name):

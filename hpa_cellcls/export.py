@@ -24,9 +24,10 @@ from .data import field_files, read_field, read_fields, read_masks
 from .labels import classes
 from .options import Auto, Literal, Place, command
 from .page_data import find_predictions
-from .quality import quality_columns, quality_flags, shapes_of_fields
+from .quality import flags_now, quality_flags, shapes_of_fields
+from .reviewed import whole_cells
 from .stage import Inputs, Outcome, UserError, digest, run_stage, whole_file, write_bytes, write_text
-from .submission import place_columns, probability_columns, read_predictions
+from .submission import place_columns, probability_columns, quality_columns, read_predictions
 
 # %% ../nbs/11c_export.ipynb #9f4f8baf
 um_columns = dict(area_um2='area', diameter_um='diameter', nucleus_area_um2='nucleus_area')
@@ -74,7 +75,8 @@ def _with_shapes(ws, table, shapes, failed):
     failed = failed | {id: (f'{Path(ws)/"masks"/f"{id}.tif"}: {why}', '') for id in other}
     table = table[~table.id.isin(other)].reset_index(drop=True)
     best = pd.Categorical.from_codes(table[list(probability_columns)].to_numpy().argmax(1), classes)
-    flags = table[[*quality_columns]] if {*quality_columns} <= {*table} else quality_flags(table)
+    flags = flags_now(ws, table)
+    if flags is None: flags = quality_flags(table).assign(no_whole_cell=~whole_cells(ws, table))
     table = table.assign(diameter=2*np.sqrt(table.area/np.pi), best_class=best, good=~flags.any(axis=1))
     columns = ['id', 'number', *shape_columns, 'best_class', *probability_columns, 'row', 'good']
     return pd.concat([table[columns], flags], axis=1), failed

@@ -29,14 +29,16 @@ from .labels import classes, label_columns
 from .options import (
     Annotated, Auto, Count, Device, Literal, Name, Place, Positive, Range, Scheduler, Several, Share, Thresholds, Whole, as_word,
     command, option_name, with_options)
-from .quality import quality_columns, quality_flags, quality_measures
+from .quality import quality_flags
 from .readers import Finding
+from .reviewed import Answers, whole_cells
 from .segmentation import check_segmenter, save_masks, segment, start_segmenter, with_masks
 from .stage import (
     Inputs, Outcome, Record, UserError, digest, existing, fingerprint, free_cores, prepare_one, processes, run_one, sweep, whole_file,
     with_progress, write_bytes, write_failures)
 from .submission import (
-    field_shares, place_columns, prediction_columns, probability_columns, read_embeddings, read_predictions, write_predictions)
+    field_shares, place_columns, prediction_columns, probability_columns, quality_columns, quality_measures, read_embeddings,
+    read_predictions, write_predictions)
 
 # %% ../nbs/06_inference.ipynb #35d00e97
 def cut_settings(about: dict, # description of a model
@@ -411,10 +413,13 @@ def _final(table, choices, abouts):
     return field_shares(table.id, p).round(3), table
 
 def _flags(parts):
-    "Which rules of quality each cell of all parts breaks."
-    files = [parts.folder/f'{key}.parquet' for key in parts.fields]
-    tables = [pq.read_table(f, columns=[*quality_measures]) for f in files if pq.read_metadata(f).num_rows]
-    return quality_flags(pa.concat_tables(tables).to_pandas()) if tables else None
+    "Which rules of quality each cell of all parts breaks, and which are no whole cells, as people say."
+    ws, files = parts.masks.parent, [parts.folder/f'{key}.parquet' for key in parts.fields]
+    def columns(*names): return pa.concat_tables([pq.read_table(f, columns=[*names]) for f in files]).to_pandas()
+    files = [f for f in files if pq.read_metadata(f).num_rows]
+    if not files: return None
+    no_whole = ~whole_cells(ws, columns('id', 'number')) if Answers(ws).entries else False
+    return quality_flags(columns(*quality_measures)).assign(no_whole_cell=no_whole)
 
 def _final_tables(parts, choices, abouts, shares, cells):
     "The cells of sixteen parts at a time; their shares go to a file, their numbers by field to `cells`."

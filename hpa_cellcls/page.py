@@ -17,9 +17,9 @@ from .export import class_colours, embedding_map, embedding_parts, embedding_wid
 from .options import Annotated, Auto, Count, Positive, Range, command
 from .page_data import (cell_scores, cells_in_order, draw_fields, failed_fields, find_predictions, page_data, pick_cells,
                                    read_truth, true_classes)
-from .quality import quality_columns
+from .quality import flags_now
 from .stage import Outcome, read_json, write_text
-from .submission import read_predictions
+from .submission import quality_columns, read_predictions
 
 # %% ../nbs/11a_page.ipynb #de59a452
 def read_template(name: str, # report.css, common.js, report.js or report.html
@@ -65,14 +65,15 @@ def map_data(path: str|Path, # of the predictions
 
 # %% ../nbs/11a_page.ipynb #9a06bd37
 quality_words = dict(small_nucleus='nucleus small and ragged', long_nucleus='nucleus very long', large_nucleus='nucleus large and ragged',
-                     no_nucleus='no nucleus', several_nuclei='several nuclei', nucleus_outside_cell='nucleus reaches out of the cell')
+                     no_nucleus='no nucleus', several_nuclei='several nuclei', nucleus_outside_cell='nucleus reaches out of the cell',
+                     no_whole_cell='no whole cell, people say')
 
-def quality_data(table: pd.DataFrame, # cells of the page
-                ) -> dict: # rules (words, number of cells) and those that each cell breaks, as bits; empty if the predictions have no flags
+def quality_data(flags: pd.DataFrame, # `quality_columns` of the cells of the page; `None` if the predictions have none
+                ) -> dict: # rules (words, number of cells) and those that each cell breaks, as bits; empty without flags
     "Which cells were probably badly segmented, and why, for the page."
-    if not {*quality_columns} <= {*table}: return {}
-    rules = [dict(words=quality_words[k], n=int(table[k].sum())) for k in quality_columns]
-    bits = table[[*quality_columns]].to_numpy() @ (1 << np.arange(len(quality_columns)))
+    if flags is None: return {}
+    rules = [dict(words=quality_words[k], n=int(flags[k].sum())) for k in quality_columns]
+    bits = flags.to_numpy() @ (1 << np.arange(len(quality_columns)))
     return dict(quality=dict(rules=rules, cells=bits.tolist()))
 
 # %% ../nbs/11a_page.ipynb #b8e4e83c
@@ -101,7 +102,7 @@ def report(ws: str, # workspace with fields.csv, masks and predictions
     known = {*indexed.id}
     fields += [dict(id=id) for id in failed if id not in known]
     data, pictures = page_data(path.stem, fields, table, drawn.results, failed, picked, true_classes(table, truth))
-    data |= map_data(path, table) | quality_data(table)
+    data |= map_data(path, table) | quality_data(flags_now(ws, table))
     summary = f'{len(fields):,} fields with {len(table):,} cells{_flagged(data)}.'
     if len(indexed) > most: summary += f' Of {len(indexed):,} fields, these are evenly spaced.'
     page = write_text(dest or Path(ws)/'report'/'index.html', page_html(data, pictures, scores, failed, summary))

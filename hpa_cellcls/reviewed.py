@@ -6,7 +6,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/reviewed.html.md"""
 
 # %% auto #0
 __all__ = ['values', 'answer_kinds', 'value_columns', 'cell_marks', 'check_answer', 'Answers', 'now', 'by_cell', 'read_reviewed',
-           'answers_of', 'reviewed_targets', 'lots', 'settled', 'random_sample', 'Anchors', 'anchors_of',
+           'answers_of', 'whole_cells', 'reviewed_targets', 'lots', 'settled', 'random_sample', 'Anchors', 'anchors_of',
            'score_reviewed']
 
 # %% ../nbs/15a_reviewed.ipynb #ee27e0dc
@@ -214,6 +214,13 @@ def answers_of(table: pd.DataFrame, # id and number of cells
     "The answers in the order of a table of cells."
     found = table[['id', 'number']].merge(reviewed, 'left', ['id', 'number'])
     return found[value_columns].to_numpy(np.float32), (found.whole != False).to_numpy()
+
+def whole_cells(ws: str|Path, # workspace
+                table: pd.DataFrame, # id and number of cells
+               ) -> np.ndarray: # boolean, for each cell
+    "False for cells of which people have said that they are no whole cell, if their masks are still the same."
+    if not Answers(ws).standing(): return np.ones(len(table), bool)
+    return answers_of(table, read_reviewed(ws)[0])[1]
 
 def reviewed_targets(table: pd.DataFrame, # of a store of cells
                      reviewed: pd.DataFrame, # from `read_reviewed`
