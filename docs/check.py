@@ -1,6 +1,7 @@
 """Can everybody read the website? `python docs/check.py`, after `python docs/build.py site`; names of pages after it limit point 3.
 
-1. Every link to a page, a place on a page, or a file leads somewhere.
+1. Every link to a page, a place on a page, or a file leads somewhere, also those to files of this repository; every address
+   elsewhere is in links.txt, which somebody has looked at. `python docs/check.py online` asks for each of these.
 2. Every picture has a text for those who do not see it; headings are in order, with one title a page.
 3. Contrast, names of controls, order of focus and the rest that axe-core finds (WCAG 2.1, A and AA), in the light and the dark.
    This needs Chromium and the package axe-core-python; where one is missing, a line says so.
@@ -11,9 +12,11 @@ from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from nbdev.config import get_config
 
 docs = Path(__file__).resolve().parent
 html = docs/'_build'/'html'
+repo = get_config(docs.parent).git_url
 sys.path.insert(0, str(docs.parent/'nbs'))
 from chromium import Window, chromium
 
@@ -46,6 +49,25 @@ def lost_links(pages):
             elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].places | {'top'}:
                 yield f'{path.name}: {link} leads to no place on that page'
 
+def unknown_addresses(pages):
+    "Links to elsewhere that are not in the list, and to files that this repository does not have."
+    listed, used = {*(docs/'links.txt').read_text(encoding='utf-8').split()}, set()
+    for path, page in pages.items():
+        for address in {link.split('#')[0] for link in page.links if link.startswith('http')}:
+            used.add(address)
+            file = address.partition(f'{repo}/blob/main/')[2]
+            if file and not (docs.parent/file).exists(): yield f'{path.name}: {address} is no file of the repository'
+            if not file and address not in listed: yield f'{path.name}: {address} is not in docs/links.txt; look at it, and add it'
+    yield from (f'docs/links.txt: no page links to {address}; remove it' for address in sorted(listed - used))
+
+def ask():
+    "Which of the listed addresses answer."
+    import requests
+    for address in (docs/'links.txt').read_text(encoding='utf-8').split():
+        try: status = requests.get(address, timeout=30, stream=True, headers={'User-Agent': 'Mozilla/5.0'}).status_code
+        except requests.RequestException as e: status = type(e).__name__
+        print(status, address, flush=True)
+
 def without_words(pages):
     "Pictures without a text, and headings out of order."
     for path, page in pages.items():
@@ -73,10 +95,11 @@ def unreadable(pages):
     window.close()
 
 if __name__ == '__main__':
+    if sys.argv[1:] == ['online']: sys.exit(ask())
     pages = {path: Page(path.read_text(encoding='utf-8')) for path in sorted(html.glob('*.html'))}
     if not pages: sys.exit('docs/_build/html has no pages; run `python docs/build.py site` before.')
     complaints = 0
-    for complaint in chain(lost_links(pages), without_words(pages), unreadable(pages)):
+    for complaint in chain(lost_links(pages), unknown_addresses(pages), without_words(pages), unreadable(pages)):
         complaints += 1
         print(complaint, flush=True)
     print(f'{len(pages)} pages, {complaints} complaints')

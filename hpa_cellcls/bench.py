@@ -11,7 +11,7 @@ __all__ = ['benchmarks', 'Systems', 'Regimes', 'Seeds', 'compare_times', 'benchm
 
 # %% ../nbs/10_bench.ipynb #b4b5b646
 import os
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from itertools import product
 from pathlib import Path
@@ -250,7 +250,7 @@ def _training_loop(network, fast, device='cpu'):
             optimiser.zero_grad()
     return loop
 
-def _against_plain_loop(store, repeats):
+def _against_plain_loop(store, repeats, arch='small', batch=64):
     "Our training from the store against a plain loop from memory; the times, and the cells of an epoch."
     import torch
     from hpa_cellcls.batches import CellLoader, Prepare, pixel_statistics
@@ -259,15 +259,25 @@ def _against_plain_loop(store, repeats):
     from hpa_cellcls.fit import PredictionTracker, make_learner, precision_callback
     prepare = Prepare(*pixel_statistics(store))
     y = np.random.default_rng(0).random((len(store), 19)).astype(np.float32)
-    loader = CellLoader(store, y, np.ones_like(y), prepare, train=True)
+    loader = CellLoader(store, y, np.ones_like(y), prepare, bs=batch, train=True)
     valid = CellLoader(store.select([0]), y[:1], y[:1], prepare)
     callbacks = [PredictionTracker(), *precision_callback('cpu')]
-    learner = make_learner(to_device(Network(head='timm'), 'cpu'), loader, valid, make_loss('bce'), cbs=callbacks)
+    learner = make_learner(to_device(Network(arch, head='timm'), 'cpu'), loader, valid, make_loss('bce'), cbs=callbacks)
     crops, targets = torch.from_numpy(store.batch(range(len(store)))), torch.from_numpy(y)
-    order = torch.randperm(len(crops), generator=torch.Generator().manual_seed(0)).split(64)[:len(loader)]
-    loop = _training_loop(to_device(Network(head='timm'), 'cpu'), True)
+    order = torch.randperm(len(crops), generator=torch.Generator().manual_seed(0)).split(batch)[:len(loader)]
+    loop = _training_loop(to_device(Network(arch, head='timm'), 'cpu'), True)
     def plain(): loop((prepare(crops[rows], seed=1), targets[rows]) for rows in order)
-    return compare_times(lambda: learner.fit(1, 1e-3), plain, repeats), 64*len(order)
+    return compare_times(lambda: learner.fit(1, 1e-3), plain, repeats), batch*len(order)
+
+@contextmanager
+def _store_of(n, side):
+    "A store of made-up crops."
+    with TemporaryDirectory() as folder:
+        for j in range(0, n, 1000):
+            crops = _crops(min(1000, n - j), side)
+            table = pd.DataFrame(dict(id='x', number=np.arange(j, j + len(crops))))
+            write_shard(Path(folder)/f'part-{j:05d}.arrow', table, crops, dict(side=side))
+        yield CellStore(folder)
 
 # %% ../nbs/10_bench.ipynb #adb23bd3
 @benchmark
@@ -279,14 +289,11 @@ def training(repeats: int=5, # counted runs of each implementation
     from hpa_cellcls.batches import using_threads
     from hpa_cellcls.models import Network, to_device
     rows = []
-    n = max(64, round(1500*size))
-    with using_threads(1), TemporaryDirectory() as folder:
-        for j in range(0, n, 1000):
-            crops = _crops(min(1000, n - j), 96)
-            table = pd.DataFrame(dict(id='x', number=np.arange(j, j + len(crops))))
-            write_shard(Path(folder)/f'part-{j:05d}.arrow', table, crops, dict(side=96))
-        timed, cells = _against_plain_loop(CellStore(folder), min(repeats, 3))
-        rows.append(_row('train, small network, 96 px, against a plain loop from memory', 'cells/s', timed, cells))
+    kinds = [('small', 96, max(64, round(1500*size)), 64)] + [('densenet121', 224, 64, 16)]*(size == 1)
+    with using_threads(1):
+        for arch, side, n, batch in kinds:
+            with _store_of(n, side) as store: timed, cells = _against_plain_loop(store, min(repeats, 3), arch, batch)
+            rows.append(_row(f'train, {arch} network, {side} px, against a plain loop from memory', 'cells/s', timed, cells))
         for arch in ('resnet18', 'densenet121') if size == 1 else ():
             batch = torch.rand(64, 4, 128, 128), torch.rand(64, 19)
             ours, default = _training_loop(to_device(Network(arch), 'cpu'), True), _training_loop(Network(arch), False)
