@@ -43,7 +43,7 @@ class CellSettings(ClassifierSettings):
     min_nucleus: Share=0 # leave out border cells that keep less than this fraction of a typical nucleus
     refine_labels: ShareBelowOne=0 # label refinement: fraction of the epochs after which it is used fully; 0 for none
     prior: Prior='atlas' # label refinement: how often classes show may be as people saw it in the atlas, or no such prior (none)
-    blend: ShareBelowOne=0 # augmentation: fraction of crops that get another cell's protein and labels as well (mixup with the union of labels)
+    blend: ShareBelowOne=0 # augmentation: fraction of crops that get another cell's protein and labels as well (like mixup)
     contrast: Amount=0 # augmentation: gamma jitter, standard deviation of log gamma for each channel
     blur: ShareBelowOne=0 # augmentation: fraction of crops that are blurred a little
     grain: Amount=0 # augmentation: highest standard deviation of the noise that is added to a crop
