@@ -29,7 +29,7 @@ from .synth import alone_in_the_atlas, atlas_shares
 
 # %% ../nbs/09a_label_noise.ipynb #12a9fb49
 def _relative_logits(probabilities, candidates, k, rows):
-    "Logits of class `k` for those `rows` whose image has it; 0 and 1 are median and spread over comparable cells of other images."
+    "Logits of class `k` for those `rows` whose image has it; 0 and 1 are median and deviation over comparable cells of other images."
     z = _logit(probabilities[:, k])
     has, other = candidates[:, k] & np.isfinite(z), ~candidates[:, k] & np.isfinite(z)
     if (has & rows).sum() < 15 or other.sum() < 15: return np.zeros(0)
@@ -54,15 +54,16 @@ def _sigmoid(z): return 1/(1 + np.exp(-np.clip(z, -500, 500)))
 # %% ../nbs/09a_label_noise.ipynb #5f524801
 Prior = Literal['atlas', 'none']
 _possible = np.linspace(-4, 4, 17) # log odds of the fractions that are tried
-_by_heart = np.linspace(0, 1.5, 7) # how far false labels are taken to lie above comparable cells
+_offsets = np.linspace(0, 1.5, 7) # memorisation: how far false labels are taken to lie above comparable cells
 _edges = np.linspace(-4, 14, 73) # of the bins for relative logits
 
 def _fraction_likelihoods(relative, most=60, steps=40):
-    "Log likelihood of every fraction of true labels, for each amount learned by heart and each array of relative logits."
+    "Log likelihood of every fraction of true labels, for each memorisation offset and each array of relative logits."
+    # all arrays below: offsets x classes x fractions x bins, or 1 where they do not differ
     def as_column(values): return np.reshape(values, (-1, 1, 1))
     n = as_column([np.histogram(z.clip(-3.9, 13.9), _edges)[0] for z in relative]).reshape(len(relative), 1, -1)/2
     n = n*np.minimum(1, most/np.maximum(n.sum(-1, keepdims=True), 1))
-    x, weight, known = (_edges[1:] + _edges[:-1])/2, _sigmoid(_possible)[:, None], _by_heart.reshape(-1, 1, 1, 1)
+    x, weight, known = (_edges[1:] + _edges[:-1])/2, _sigmoid(_possible)[:, None], _offsets.reshape(-1, 1, 1, 1)
     false, false_spread, true_spread = known, .7, 1.
     true = np.maximum(as_column([np.quantile(z, .85) if len(z) else 0 for z in relative]), known + 1.5)
     for _ in range(steps):
@@ -85,7 +86,7 @@ def _misfit(ratio): return np.log(ratio) + 1/ratio - 1
 
 # %% ../nbs/09a_label_noise.ipynb #392b6920
 def _common_fractions(fits, prior):
-    "Evidence for each amount learned by heart, and fractions of all classes with it; `prior`: log odds by class, or nothing."
+    "Marginal likelihood of each memorisation offset, and fractions of all classes with it; `prior`: log odds by class, or nothing."
     same = np.full(fits.shape[1], .6) # log odds of .65
     around = [same] if prior is None else [same, (same + prior)/2, prior]
     evidence, fractions = [], []
@@ -116,8 +117,8 @@ def prevalence(probabilities: np.ndarray, # cells x classes, predicted by a netw
         if anchors is not None: fits = fits + _counted_likelihoods(anchors, candidates, rows)
         likely, found[kind] = _common_fractions(fits, known)
         evidence = evidence + likely
-    by_heart = np.exp(_normalised(evidence))
-    table = pd.DataFrame({kind: np.r_[by_heart @ f, 1].clip(.02, .98) for kind, f in found.items()})
+    offset_weights = np.exp(_normalised(evidence))
+    table = pd.DataFrame({kind: np.r_[offset_weights @ f, 1].clip(.02, .98) for kind, f in found.items()})
     return table.assign(**_label_statistics(field, candidates))
 
 def _counted_likelihoods(anchors, candidates, rows):

@@ -51,8 +51,16 @@ class Loss:
         z, y, w = known_part(logits, targets, weights)
         if self.balanced: w = w*_balance(y, w)
         if self.smoothing: y = torch.where(w > 0, y + self.smoothing*(.5 - y), 0)
-        return self._value(z, y, w, field) if self.needs_field else self._value(z, y, w)
+        return self.value(z, y, w, field) if self.needs_field else self.value(z, y, w)
+    def value(self,
+              z: torch.Tensor, # logits, cells x classes; 0 where the label is unknown
+              y: torch.Tensor, # targets, the same
+              w: torch.Tensor, # weights, the same; balance is in them
+             ) -> torch.Tensor: # one number
+        "The loss of the known part; every subclass has its own."
+        raise NotImplementedError(f'{type(self).__name__}: has no method `value`.')
 
+# %% ../nbs/03b_losses.ipynb #4e2c5d64
 def _balance(y, w):
     "One over the share of the positives, or of the negatives, among the known elements."
     positive = y >= .5
@@ -74,7 +82,7 @@ def _class_mean(values, weights):
 # %% ../nbs/03b_losses.ipynb #3abc0129
 class BCE(Loss):
     "Binary cross-entropy, mean over the known elements: the third place's, and the default."
-    def _value(self, z, y, w): return _mean(_bce(z, y), w)
+    def value(self, z, y, w): return _mean(_bce(z, y), w)
 
 def _bce(z, y): return F.binary_cross_entropy_with_logits(z, y, reduction='none')
 
@@ -87,7 +95,7 @@ class Focal(Loss):
     reduction: str='sum' # `sum` over classes and mean over cells, or `mean` over both
     def __post_init__(self): _choice('reduction', self.reduction, ('sum', 'mean'))
 
-    def _value(self, z, y, w):
+    def value(self, z, y, w):
         distance = (y*torch.sigmoid(-z) - (1 - y)*torch.sigmoid(z)).abs().clamp_min(1e-30)
         loss = _bce(z, y) * distance**_by_class(self.gamma, z)
         if self.alpha is not None: loss = loss * _alpha_weights(_by_class(self.alpha, z), y)
@@ -119,7 +127,7 @@ class AlphaGamma(Focal):
 # %% ../nbs/03b_losses.ipynb #c05ed3ce
 class Lovasz(Loss):
     "Symmetric Lovász hinge, by class: a third of bestfitting's mix."
-    def _value(self, z, y, w):
+    def value(self, z, y, w):
         positives = _lovasz_hinge(z, y, w)
         negatives = _lovasz_hinge(-z, 1 - y, w)
         return _class_mean((positives + negatives)/2, w)
@@ -142,7 +150,7 @@ class HardBCE(Loss):
     least: float=.5 # fraction of the negatives kept beyond the number of positives
     most: float=.7 # largest fraction of the negatives kept, plus `more`
 
-    def _value(self, z, y, w):
+    def value(self, z, y, w):
         kept = w*self._kept(z, y, w)
         return _class_mean(_ratio((kept*_bce(z, y)).sum(0), kept.sum(0)), w)
 
@@ -166,9 +174,9 @@ class SoftF1(Loss):
     smooth: float=1. # added to both sides of the fraction
     def __post_init__(self): _choice('average', self.average, ('macro', 'micro'))
 
-    def _value(self, z, y, w):
+    def value(self, z, y, w):
         loss = -torch.log1p(-self._one_minus_f1(z, y, w))
-        return loss + self.focal*Focal(self.gamma)._value(z, y, w) if self.focal else loss
+        return loss + self.focal*Focal(self.gamma).value(z, y, w) if self.focal else loss
 
     def _one_minus_f1(self, z, y, w):
         p = torch.sigmoid(z)
@@ -187,15 +195,15 @@ class Bestfitting(Loss):
     lovasz: float=.5 # weight of `Lovasz`
     hard: float=.5 # weight of `HardBCE`
 
-    def _value(self, z, y, w):
+    def value(self, z, y, w):
         parts = ((self.focal, Focal(self.gamma)), (self.lovasz, Lovasz()), (self.hard, HardBCE()))
-        return sum(weight*loss._value(z, y, w) for weight, loss in parts)
+        return sum(weight*loss.value(z, y, w) for weight, loss in parts)
 
 # %% ../nbs/03b_losses.ipynb #b82e5441
 class NoisyOr(Loss):
     "Cross-entropy of 1 - prod(1-p) over the cells of each field with the image label: from multiple instance learning."
     needs_field = True
-    def _value(self, z, y, w, field):
+    def value(self, z, y, w, field):
         if field is None: raise UserError('noisy_or: needs the field of every cell; call it with field=, one index for each row.')
         names, index = torch.as_tensor(field, device=z.device).unique(return_inverse=True)
         if index.shape != z.shape[:1]:

@@ -94,11 +94,11 @@ def read_cells(file: str|Path, # *.npz with crops, and labels or labels_2018
 def tell_cells(classifier: Classifier, # a network of cells
                crops: np.ndarray, # cells x 4 x height x width: red, green, blue, yellow
                labels: np.ndarray, # class numbers
-              ) -> tuple: # classes of the file, cells by true and told class
+              ) -> tuple: # classes of the file, cells by true and predicted class
     "Let a network tell cells apart among the classes that there are."
     present = np.unique(labels)
-    told = classifier(np.stack([_as_cut(c, classifier.how) for c in crops]))[:, present].argmax(1)
-    return present, np.array([np.bincount(told[labels == k], minlength=len(present)) for k in present])
+    predicted = classifier(np.stack([_as_cut(c, classifier.how) for c in crops]))[:, present].argmax(1)
+    return present, np.array([np.bincount(predicted[labels == k], minlength=len(present)) for k in present])
 
 def _as_cut(crop, how):
     "A cell on black as a network wants it: all of the picture where windows are fixed, else what is not black, with a margin."
@@ -180,7 +180,7 @@ def _measure_cells(file, name, model, device):
     rows = [_row(data, name, 'balanced accuracy of cells', right.mean(), total, f'{len(present)} classes'),
             _row(data, name, 'chance', 1/len(present), total, 'balanced accuracy of cells')]
     for k, counts in zip(present, confusion):
-        rows += [_row(data, name, 'told', n, int(counts.sum()), f'{classes[k]} as {classes[j]}') for j, n in zip(present, counts)]
+        rows += [_row(data, name, 'predicted as', n, int(counts.sum()), f'{classes[k]} as {classes[j]}') for j, n in zip(present, counts)]
     return rows
 
 def _fit_cells(image, nuclei, cells, n):
@@ -211,7 +211,7 @@ def plot_real(table: pd.DataFrame, # rows of `real`
     "Average precision by class, and which cells were taken for which."
     import matplotlib.pyplot as plt
     ap = table[(table.measure == 'AP of fields') & table.value.notna()]
-    told = table[table.measure == 'told']
+    confusion = table[table.measure == 'predicted as']
     fig, (left, right) = plt.subplots(1, 2, figsize=(9, 4), width_ratios=(1.2, 1), layout='constrained')
     for (data, model), part in ap.groupby(['data', 'model']):
         left.plot(part.value, part.what.str.split(' and ').str[0], 'o', label=f'{model} on {data}')
@@ -220,22 +220,23 @@ def plot_real(table: pd.DataFrame, # rows of `real`
     left.grid(axis='y', alpha=.3)
     if len(ap): left.legend(fontsize=7, loc='upper center', bbox_to_anchor=(.5, -.16), ncols=2, frameon=False)
     right.axis('off')
-    if len(told): _plot_told(right, told[(told.model == told.model.iloc[0]) & (told.data == told.data.iloc[0])])
+    if len(confusion): _plot_confusion(right, next(part for _, part in confusion.groupby(['data', 'model'], sort=False)))
     plt.close(fig)
     return fig
 
-def _plot_told(ax, told):
+def _plot_confusion(ax, confusion):
     "True classes in rows, predicted ones in columns, as shares of the row."
-    pairs = told.what.str.split(' as ', expand=True)
+    pairs = confusion.what.str.split(' as ', expand=True)
     names = list(dict.fromkeys(pairs[0]))
-    shares = (told.value / told.n).to_numpy().reshape(len(names), len(names))
+    shares = (confusion.value / confusion.n).to_numpy().reshape(len(names), len(names))
     ax.axis('on')
     ax.imshow(shares, cmap='Blues', vmin=0, vmax=1)
     for (i, j), share in np.ndenumerate(shares):
         ax.text(j, i, f'{share:.2f}', ha='center', va='center', fontsize=8, c='w' if share > .5 else 'k')
     ax.set_xticks(range(len(names)), names, fontsize=7, rotation=30, ha='right')
     ax.set_yticks(range(len(names)), names, fontsize=7)
-    ax.set_title(f'cells told by {told.model.iloc[0]}', fontsize=9)
+    ax.set_title(f'{confusion.model.iloc[0]}: share of the cells of a row', fontsize=9)
+    ax.set(xlabel='predicted as', ylabel='true class')
 
 # %% ../nbs/10b_real.ipynb #40f08209
 def _sources(data):
@@ -290,6 +291,6 @@ def real(data: str, # folder with fields, tables of labels, and perhaps masks an
     given = (f' --models {models}' if models else '') + (' --looks' if looks else '')
     write_results(Path(dest)/'real.csv', table, f'hpa_cellcls bench real {data}{given}')
     write_figure(Path(dest)/'real.png', plot_real(table))
-    short = table[~table.measure.isin(['AP of fields', 'told'])].drop(columns='n')
+    short = table[~table.measure.isin(['AP of fields', 'predicted as'])].drop(columns='n')
     text = short.to_string(index=False, na_rep='', float_format='{:.3f}'.format)
     return Outcome('real', {f.name: {} for f in [*folders, *cells]}, failed, note=f'{dest}/real.csv and .png:\n{text}')

@@ -24,7 +24,7 @@ from .stage import Outcome, UserError, content
 from .store import CellStore
 
 # %% ../nbs/03_train_single.ipynb #26f47b35
-min_nucleus = .2 # recommended for image labels
+min_nucleus = .2 # default of `run best`; `train` has 0
 
 def keeps_nucleus(table: pd.DataFrame, # table of a store of cells, with at_border and nucleus_area
                   min_fraction: float, # fraction of the median area of whole nuclei; 0 keeps all cells
@@ -43,8 +43,8 @@ class CellSettings(ClassifierSettings):
     min_nucleus: Share=0 # leave out border cells that keep less than this fraction of a typical nucleus
     refine_labels: ShareBelowOne=0 # label refinement: fraction of the epochs after which it is used fully; 0 for none
     prior: Prior='atlas' # label refinement: how often classes show may be as people saw it in the atlas, or no such prior (none)
-    blend: ShareBelowOne=0 # augmentation: fraction of crops that get another cell's protein and labels as well
-    contrast: Amount=0 # augmentation: jitter of the exponent of the brightness, standard deviation for each channel
+    blend: ShareBelowOne=0 # augmentation: fraction of crops that get another cell's protein and labels as well (like mixup)
+    contrast: Amount=0 # augmentation: gamma jitter, standard deviation of log gamma for each channel
     blur: ShareBelowOne=0 # augmentation: fraction of crops that are blurred a little
     grain: Amount=0 # augmentation: highest standard deviation of the noise that is added to a crop
     def __post_init__(self):
