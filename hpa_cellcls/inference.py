@@ -21,7 +21,7 @@ from fastcore.basics import patch
 from joblib import Parallel, delayed, effective_n_jobs
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from .cluster import on_cluster
-from .crops import at_scale, cut_cell, measure_cells, measure_shapes
+from .crops import at_scale, cut_cell, measure_cells
 from hpa_cellcls.data import (
     composite, field_files, find_fields, measure_fields, memory_of, read_field, read_fields, read_masks, scale_bits, with_pixels,
     write_fields)
@@ -152,12 +152,11 @@ def field_cells(task: dict, # field, its file of masks, ways of cutting; a segme
     shape = next(iter(image.values())).shape
     if cells.shape != shape: raise UserError(f'{file}: its masks have the shape {cells.shape}, the field {shape}; segment it again.')
     found = save_masks(field, file.parent, nuclei, cells) if segmenter else dict(files=[])
-    rows, image = measure_cells(nuclei, cells), {c: scale_bits(x) for c,x in image.items()}
+    rows, image = measure_cells(nuclei, cells, shapes=True), {c: scale_bits(x) for c,x in image.items()}
     cut_rows, scaled = rows.to_dict('records'), [at_scale(w, field, shape) for w in ways]
     crops = [_stacked([cut_cell(image, cells, r, **w) for r in cut_rows], w) for w in scaled]
     rows = rows.assign(id=field['id'], height=shape[0], width=shape[1], diameter=2*np.sqrt(rows.area/np.pi))
-    shapes = measure_shapes(nuclei, cells, rows)[['y', 'x', *quality_measures]]
-    rows = rows.drop(columns='nucleus_area').join(shapes)[[*prediction_columns[:-len(classes)], *place_columns, *quality_measures]]
+    rows = rows[[*prediction_columns[:-len(classes)], *place_columns, *quality_measures]]
     return dict(rows=rows, crops=crops, found=found, files=found.pop('files'))
 
 def _find_cells(image, maps, segmenter):

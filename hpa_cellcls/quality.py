@@ -10,7 +10,7 @@ __all__ = ['quality_limits', 'most_outside', 'robust_z', 'quality_flags', 'shape
 # %% ../nbs/02c_quality.ipynb #4e2be3dd
 from pathlib import Path
 import numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq
-from .crops import measure_shapes
+from .crops import measure_cells, shape_columns
 from .data import read_masks
 from .reviewed import whole_cells
 from .stage import UserError, run_stage, write_bytes
@@ -32,7 +32,7 @@ def robust_z(values: np.ndarray, # numbers; NaN where unknown
     return distance/spread if spread else np.zeros_like(values)
 
 # %% ../nbs/02c_quality.ipynb #c2aef7e9
-def quality_flags(table: pd.DataFrame, # cells with `quality_measures`, from `measure_shapes`
+def quality_flags(table: pd.DataFrame, # cells with `quality_measures`, as `measure_cells` gives them
                   limits: dict=quality_limits, # name -> measure -> z-score; below a negative one, above a positive one, in all measures
                   outside: float=most_outside, # largest fraction of a nucleus outside its cell
                  ) -> pd.DataFrame: # a column of True and False for each rule
@@ -61,7 +61,8 @@ def _measure_field(item):
     masks, path = item
     if not masks.exists(): raise UserError(f'{masks}: is not there; run `hpa_cellcls segment` first.')
     buffer = pa.BufferOutputStream()
-    measure_shapes(*read_masks(masks)).to_parquet(buffer, index=False)
+    table = measure_cells(*read_masks(masks), shapes=True)[['number', 'area', 'nucleus_area', *shape_columns]]
+    table.to_parquet(buffer, index=False)
     return dict(files=[write_bytes(path, buffer.getvalue())])
 
 def _first(item): return [item[0]]
