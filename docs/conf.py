@@ -19,5 +19,5 @@ html_title = project
 html_static_path = ['_static']
 html_css_files = ['site.css']
 html_show_sphinx = False
-html_theme_options = dict(source_repository=_config.git_url, navigation_with_keys=True,
+html_theme_options = dict(navigation_with_keys=True, top_of_page_buttons=[],
     footer_icons=[dict(name='GitHub', url=_config.git_url, html='GitHub', **{'class': ''})])
