@@ -15,7 +15,7 @@ from pathlib import Path
 from .cli import commands, systems
 from .crops import contact_sheet
 from .data import channels, composite, plot_fields, read_field, read_fields, read_masks, stains, write_masks
-from .export import cell_table
+from .export import cell_table, class_colours, embedding_map
 from .inference import plot_predictions
 from .labels import class_index, classes, join_labels, label_matrix, parse_labels
 from .options import read_config
@@ -47,6 +47,7 @@ _commands = {function: _Late(module, function) for module, function in [*command
 globals().update(_commands)
 __all__ = [*_commands, 'Path', 'np', 'pd',
            'contact_sheet', 'channels', 'composite', 'plot_fields', 'read_field', 'read_fields', 'read_masks', 'stains', 'write_masks',
-           'cell_table', 'quality_flags', 'plot_predictions', 'class_index', 'classes', 'join_labels', 'label_matrix', 'parse_labels',
+           'cell_table', 'class_colours', 'embedding_map',
+           'quality_flags', 'plot_predictions', 'class_index', 'classes', 'join_labels', 'label_matrix', 'parse_labels',
            'Cells', 'Fields', 'Model', 'Picture', 'Predictions', 'Outcome', 'UserError', 'read_table', 'write_table', 'CellStore',
            'field_shares', 'probability_columns', 'read_embeddings', 'read_predictions', 'make_field', 'read_config']

@@ -1,4 +1,4 @@
-"""After this page you can run S1 and our own system on generated fields with one command, and look at the report.
+"""After this page you can see all that the program does, on generated images, with one command.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/report.html.md"""
 

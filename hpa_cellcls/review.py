@@ -1,4 +1,4 @@
-"""After this page you can correct cells in the browser, alone or with others, and lose no answer whatever happens.
+"""After this page you can answer for cells in the browser, measure predictions by your answers, and let a model learn from them.
 
 Docs: https://hpa-cellcls.github.io/hpa_cellcls/review.html.md"""
 
@@ -92,17 +92,19 @@ class Desk:
 def draw(self: Desk,
          asked: dict, # from `Questions.next`
         ) -> dict: # what the page shows
-    "A question with its pictures, what the network says, and what the image is labelled."
+    "A question with its pictures; if it is about a class, with what the network says and what the image is labelled."
     q = self.questions
+    blind = asked['about'] < 0
     cell = q.table.iloc[asked['row']]
     image, lines = self.field(cell.id)
     box = window(cell, (cell.height, cell.width), margin=.3)
     picture = draw_stains(image, box) if image else self.crop(asked['row'])
     said = [] if image else ['Its images are gone or have another size; this is the crop of the store.']
-    p = np.floor(cell[list(probability_columns)].to_numpy(float)*1000 + 1e-4).astype(int).tolist()
+    p = np.floor(cell[list(probability_columns)].to_numpy(float)*1000 + 1e-4).astype(int)
+    labels = np.flatnonzero(q.candidates[asked['row']])
     return dict(id=cell.id, number=int(cell.number), mark=q.marks(cell.id)[int(cell.number)][0], about=int(asked['about']),
-                why=reasons[asked['why']], picture=picture, outlines=lines, p=p, has_field=bool(image), said=said,
-                labels=np.flatnonzero(q.candidates[asked['row']]).tolist())
+                why=reasons[asked['why']], picture=picture, outlines=lines, has_field=bool(image), said=said, blind=blind,
+                p=[] if blind else p.tolist(), labels=[] if blind else labels.tolist())
 
 @patch
 def draw_next(self: Desk,
@@ -362,5 +364,7 @@ def _measured(questions):
     found, n = score_reviewed(questions.table, read_reviewed(questions.ws)[0])
     path = write_table(questions.path.with_suffix('.reviewed.csv'), found.round(4).reset_index())
     def text(name): return '{:.3f} ({:.3f} to {:.3f})'.format(*found.loc[('all', name)])
-    note = f'{n} cells drawn by lot: mAP {text("mAP")}, calibration error {text("calibration error")}; by class in {path}.'
+    shown = found.value.xs('AP', level='measure').notna().sum()
+    cells = f'{n} cells drawn by lot, which show {shown} of {len(classes)} classes'
+    note = f'{cells}: mAP {text("mAP")}, calibration error {text("calibration error")}; by class in {path}.'
     return Outcome('review', {}, {}, note=note)

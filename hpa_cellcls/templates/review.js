@@ -128,6 +128,7 @@ async function showQuestion(question) {
     describe(question);
   } else {
     $('#question').textContent = 'Nothing is left to ask.';
+    $('#blind').hidden = true;
     for (const id of ['why', 'labels', 'place', 'says']) {
       document.getElementById(id).replaceChildren();
     }
@@ -141,9 +142,11 @@ async function showQuestion(question) {
 
 function describe(question) {
   $('#why').textContent = question.why;
+  $('#hints').hidden = question.blind;
+  $('#blind').hidden = !question.blind;
   $('#labels').textContent = question.labels.map((k) => data.classes[k]).join(', ') || 'not known';
   $('#place').textContent = `Cell ${question.number} of ${question.id}. ${question.said.join(' ')}`;
-  const order = data.classes.map((_, k) => k).sort((a, b) => question.p[b] - question.p[a]);
+  const order = question.p.map((_, k) => k).sort((a, b) => question.p[b] - question.p[a]);
   const shown = order.filter((k, i) => i < 4 || k === question.about).slice(0, 5);
   $('#says').replaceChildren(...shown.flatMap((k) => [
     make('dt', { textContent: data.classes[k] }),
