@@ -28,7 +28,8 @@ def measure_cells(nuclei: np.ndarray, # label image
                  ) -> pd.DataFrame: # number, box (y0, x0, y1, x1), centre of the nucleus, areas in pixels, pieces, flags
     "Measure the cells of a field; one row a cell. Of several pieces the largest is measured."
     extents = [_extents(labels, int(cells.max(initial=0)) + 1).T.tolist() for labels in (cells, nuclei)]
-    rows = [_measure(k, cell, nucleus, cells, nuclei if shapes else None) for k, (cell, nucleus) in enumerate(zip(*extents)) if k and cell[0]]
+    found = [(k, *both) for k, both in enumerate(zip(*extents)) if k and both[0][0]]
+    rows = [_measure(*one, cells, nuclei if shapes else None) for one in found]
     columns = ['number', 'y0', 'x0', 'y1', 'x1', 'cy', 'cx', 'area', 'nucleus_area', 'pieces', 'at_border']
     table = pd.DataFrame(rows, columns=[*columns, *shape_columns[:len(shape_columns)*shapes]])
     return table.assign(small=table.area < .003*cells.size)
