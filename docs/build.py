@@ -30,8 +30,8 @@ def directives(code):
     return {words[0]: words[1:] for words in lines if words}
 def bare(code): return '\n'.join(line for line in code.splitlines() if not line.startswith(('#|', '%'))).strip()
 def markdown(text): return dict(cell_type='markdown', metadata={}, source=text)
-def code_cell(code, outputs=(), *tags, alt=''):
-    about = dict(mystnb=dict(image=dict(alt=alt))) if alt else {}
+def code_cell(code, outputs=(), *tags, alt='', **image):
+    about = dict(mystnb=dict(image=dict(alt=alt, **image))) if alt else {}
     return dict(cell_type='code', metadata=dict(tags=list(tags)) | about, source=code, outputs=list(outputs), execution_count=None)
 def module_of(nb): return next((d['default_exp'][0] for d in map(directives, map(source, nb['cells'])) if 'default_exp' in d), None)
 
@@ -194,7 +194,16 @@ def converted(path, known):
             shown = [o for o in cell['outputs'] if not written(o)]
             out.append(code_cell(bare(text), shown, *(['remove-input'] if 'echo:' in d else []), alt=alternative(text, prose)))
             out += [markdown(linked(written(o), known)) for o in cell['outputs'] if written(o)]
-    return notebook([c for c in out if c['source']])
+    return notebook(with_picture([c for c in out if c['source']]))
+
+def pictures(cell): return [o for o in cell.get('outputs', ()) if any(k.startswith('image/') for k in o.get('data', {}))]
+
+def with_picture(cells):
+    "The first picture of a page stands, smaller, under its title, too, unless it is near already."
+    at = next((i for i, cell in enumerate(cells) if pictures(cell)), 0)
+    if sum(len(cell['source']) for cell in cells[:at]) < 1200: return cells
+    alt = cells[at]['metadata']['mystnb']['image']['alt']
+    return [cells[0], code_cell(cells[at]['source'], pictures(cells[at])[:1], 'remove-input', alt=alt, classes='first'), *cells[1:]]
 
 def notebook(cells):
     return dict(cells=cells, nbformat=4, nbformat_minor=4, metadata=dict(
@@ -273,7 +282,9 @@ def site():
     known = symbols()
     for path in [nbs/'index.ipynb', *notebooks()]:
         (pages/f'{page(path)}.ipynb').write_text(json.dumps(converted(path, known)), encoding='utf-8')
-    (pages/'commands.ipynb').write_text(json.dumps(notebook([markdown(commands_page())])), encoding='utf-8')
+    head, rest = commands_page().split('\n\n## ', 1)
+    order = next(filter(pictures, json.loads((pages/'cli.ipynb').read_text(encoding='utf-8'))['cells'])) # in which commands are used
+    (pages/'commands.ipynb').write_text(json.dumps(notebook([markdown(head), order, markdown(f'## {rest}')])), encoding='utf-8')
     index = json.loads((pages/'index.ipynb').read_text(encoding='utf-8'))
     index['cells'] += [markdown(linked(tables(), {})), *map(markdown, left_column())]
     (pages/'index.ipynb').write_text(json.dumps(index), encoding='utf-8')

@@ -32,6 +32,23 @@ def show(images, # arrays: height x width, or height x width x 3
         if titles is not None: ax.set_title(titles[i], fontsize=8)
     fig.tight_layout(pad=.3)
 
+def chain(*steps, # words of each box; a line break where they should break
+          word='', # over each arrow
+         ): # a matplotlib figure
+    "Boxes with arrows between them, from left to right."
+    import matplotlib.pyplot as plt
+    fig, ax = plt.subplots(figsize=(1.9*len(steps), .9), dpi=90)
+    style = dict(boxstyle='round,pad=.6', facecolor='#e3ecf5', edgecolor='#1f4e8c')
+    boxes = [ax.text(i, 0, words, ha='center', va='center', fontsize=9, linespacing=1.4, bbox=style) for i, words in enumerate(steps)]
+    boxes = [box.get_bbox_patch() for box in boxes]
+    for i, (one, next_one) in enumerate(zip(boxes, boxes[1:])):
+        between = dict(arrowstyle='-|>', color='#1f4e8c', patchA=one, patchB=next_one, shrinkA=4, shrinkB=4)
+        ax.annotate('', (i + 1, 0), (i, 0), arrowprops=between)
+        ax.text(i + .5, .15, word, ha='center', fontsize=8, color='#1f4e8c')
+    ax.set(xlim=(-.5, len(steps) - .5), ylim=(-1, 1))
+    ax.axis('off')
+    fig.tight_layout(pad=.1)
+
 def colour(red, green, blue, yellow): # images, 0 to 1
     "As the atlas shows them: microtubules red, protein green, DNA blue, reticulum yellow."
     import numpy as np
