@@ -201,7 +201,7 @@ def pictures(cell): return [o for o in cell.get('outputs', ()) if any(k.startswi
 def with_picture(cells):
     "The first picture of a page stands, smaller, under its title, too, unless it is near already."
     at = next((i for i, cell in enumerate(cells) if pictures(cell)), 0)
-    if sum(len(cell['source']) for cell in cells[:at]) < 700: return cells
+    if all(cell['cell_type'] == 'markdown' for cell in cells[:at]) and sum(len(cell['source']) for cell in cells[:at]) < 700: return cells
     alt = cells[at]['metadata']['mystnb']['image']['alt']
     return [cells[0], code_cell(cells[at]['source'], pictures(cells[at])[:1], 'remove-input', alt=alt, classes='first'), *cells[1:]]
 
