@@ -289,13 +289,13 @@ def site():
     index['cells'] += [markdown(linked(tables(), {})), *map(markdown, left_column())]
     (pages/'index.ipynb').write_text(json.dumps(index), encoding='utf-8')
     subprocess.run([sys.executable, '-m', 'sphinx', '-q', '-W', '--keep-going', '-c', docs, pages, docs/'_build'/'html'], check=True)
-    for path in (docs/'_build'/'html').glob('*.html'): path.write_text(mended(path.read_text(encoding='utf-8')), encoding='utf-8')
+    files = {page(path): f'nbs/{path.name}' for path in [nbs/'index.ipynb', *notebooks()]} | dict(commands='hpa_cellcls/cli.py')
+    for path in (docs/'_build'/'html').glob('*.html'): path.write_text(mended(path.read_text(encoding='utf-8'), files), encoding='utf-8')
     print(f'{len(notebooks()) + 2} pages in {(docs/"_build"/"html").relative_to(root)}')
 
-def mended(text):
+def mended(text, files):
     """What the theme leaves out: a level for the headings of groups, a place in the order of keys for what scrolls sideways,
     and where the notebook of a page is."""
-    files = {page(path): f'nbs/{path.name}' for path in [nbs/'index.ipynb', *notebooks()]} | dict(commands='hpa_cellcls/cli.py')
     text = re.sub(rf'{repo}/blob//(\w+)\.ipynb\?plain=true', lambda m: f'{repo}/blob/main/{files[m[1]]}', text)
     text = text.replace('class="caption" role="heading"', 'class="caption" role="heading" aria-level="2"')
     text = text.replace('class="dataframe"', 'class="dataframe" tabindex="0"')

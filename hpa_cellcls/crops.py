@@ -26,7 +26,7 @@ def measure_cells(nuclei: np.ndarray, # label image
                   cells: np.ndarray, # label image, the same numbers
                   shapes: bool=False, # `shape_columns`, too?
                  ) -> pd.DataFrame: # number, box (y0, x0, y1, x1), centre of the nucleus, areas in pixels, pieces, flags
-    "Measure the cells of a field; one row a cell. Of several pieces the largest is measured."
+    "Measure the cells of a field; one row per cell. Of several pieces the largest is measured."
     extents = [_extents(labels, int(cells.max(initial=0)) + 1).T.tolist() for labels in (cells, nuclei)]
     found = [(k, *both) for k, both in enumerate(zip(*extents)) if k and both[0][0]]
     rows = [_measure(*one, cells, nuclei if shapes else None) for one in found]
@@ -34,8 +34,8 @@ def measure_cells(nuclei: np.ndarray, # label image
     table = pd.DataFrame(rows, columns=[*columns, *shape_columns[:len(shape_columns)*shapes]])
     return table.assign(small=table.area < .003*cells.size)
 
-def _extents(labels, n):
-    "Of the labels below n, from runs of equal pixels: area, sums of y, x, yy, xx and xy, box (y0, x0, y1, x1)."
+def _extents(labels, n, top=0, left=0):
+    "Of the labels below n, from runs of equal pixels: area, sums of y, x, yy, xx and xy, box; the corner of `labels` is at (top, left)."
     flat, (height, width) = labels.ravel(), labels.shape
     new = np.ones(flat.size, bool)
     np.not_equal(flat[1:], flat[:-1], out=new[1:])
@@ -44,10 +44,11 @@ def _extents(labels, n):
     inside = (flat[start] < n) & (flat[start] > 0)
     start, length = start[inside], np.diff(start, append=flat.size)[inside]
     k, (y, x) = flat[start].astype(np.int64), np.divmod(start, width)
+    y, x = y + top, x + left
     xs = length*(2*x + length - 1)//2
     squares = length*x*x + x*length*(length - 1) + (length - 1)*length*(2*length - 1)//6
     sums = [np.bincount(k, of_run, n) for of_run in (length, length*y, xs, length*y*y, squares, xs*y)]
-    out = np.array([*sums, *np.repeat([[height], [width], [0], [0]], n, 1)]).astype(np.int64)
+    out = np.array([*sums, *np.repeat([[top + height], [left + width], [0], [0]], n, 1)]).astype(np.int64)
     for row, of_run in zip(out[6:8], (y, x)): np.minimum.at(row, k, of_run)
     for row, of_run in zip(out[8:], (y + 1, x + length)): np.maximum.at(row, k, of_run)
     return out
@@ -79,12 +80,12 @@ def _largest_piece(k, extent, labels):
     "The mask of the largest piece of a label in its box, its extent, and the number of pieces."
     mask, n = _mask(k, extent, labels)
     if n == 1: return mask, extent, n
+    top_left = extent[6:8]
     pieces, areas = _components(mask)
-    alone = np.zeros(labels.shape, labels.dtype)
-    y0, x0, y1, x1 = extent[6:]
-    alone[y0:y1, x0:x1] = pieces == 1 + areas.argmax()
-    extent = _extents(alone, 2)[:, 1].tolist()
-    return _mask(1, extent, alone)[0], extent, n
+    alone = (pieces == 1 + areas.argmax()).view(np.uint8)
+    extent = _extents(alone, 2, *top_left)[:, 1].tolist()
+    y0, x0, y1, x1 = np.subtract(extent[6:], np.tile(top_left, 2))
+    return alone[y0:y1, x0:x1], extent, n
 
 # %% ../nbs/02_crops.ipynb #7bf77951
 _cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)

@@ -139,7 +139,7 @@ class Found:
     folder: Path # that was looked through
     table: pd.DataFrame # fields that can be used: id, a path for each channel, pixel_um
     wrong: dict # id -> what is wrong with a field
-    taken: pd.DataFrame # name of a channel, what it was taken for, and how it was recognised; one row a field
+    taken: pd.DataFrame # name of a channel, what it was taken for, and how it was recognised; one row per field
     left: dict=with_default(default_factory=dict) # what is left over, and what would take it -> names
     notes: list=with_default(default_factory=list) # further lines: sizes, pixels, masks
 

@@ -24,8 +24,7 @@ from .data import field_files, read_field, read_fields, read_masks
 from .labels import classes
 from .options import Auto, Literal, Place, command
 from .page_data import find_predictions
-from .quality import flags_now, quality_flags, shapes_of_fields
-from .reviewed import whole_cells
+from .quality import flags_now, shapes_of_fields
 from .stage import Inputs, Outcome, UserError, digest, run_stage, whole_file, write_bytes, write_text
 from .submission import place_columns, probability_columns, quality_columns, read_predictions
 
@@ -53,7 +52,7 @@ shape_columns = ('x', 'y', 'area', 'diameter', 'at_border', 'small', 'form_facto
 def cell_table(ws: str|Path, # workspace
                path: str|Path, # of the predictions
                n_jobs: int=None, # processes (all cores)
-              ) -> tuple: # a row a cell, in the order of the predictions; id -> (sentence, traceback) of fields that failed
+              ) -> tuple: # a row per cell, in the order of the predictions; id -> (sentence, traceback) of fields that failed
     "The cells of predictions with position, shape, best class, probabilities and flags."
     table, _ = read_predictions(path)
     ids = table.id.unique().tolist()
@@ -76,7 +75,6 @@ def _with_shapes(ws, table, shapes, failed):
     table = table[~table.id.isin(other)].reset_index(drop=True)
     best = pd.Categorical.from_codes(table[list(probability_columns)].to_numpy().argmax(1), classes)
     flags = flags_now(ws, table)
-    if flags is None: flags = quality_flags(table).assign(no_whole_cell=~whole_cells(ws, table))
     table = table.assign(diameter=2*np.sqrt(table.area/np.pi), best_class=best, good=~flags.any(axis=1))
     columns = ['id', 'number', *shape_columns, 'best_class', *probability_columns, 'row', 'good']
     return pd.concat([table[columns], flags], axis=1), failed
@@ -420,7 +418,7 @@ def as_geojson(rows: pd.DataFrame, # the cells of a field, from `cell_table`
 
 # %% ../nbs/11c_export.ipynb #f320b5a9
 def napari_features(rows: pd.DataFrame, # the cells of a field, from `cell_table`
-                   ) -> pd.DataFrame: # one row a cell
+                   ) -> pd.DataFrame: # one row per cell
     "The features of a labels layer."
     out = named_columns(rows).drop(columns=['id', 'number'])
     for i, (name, values) in enumerate(dict(index=rows.number, label=rows.number, roi_id=rows.id).items()): out.insert(i, name, values)

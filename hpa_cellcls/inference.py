@@ -29,9 +29,8 @@ from .labels import classes, label_columns
 from .options import (
     Annotated, Auto, Count, Device, Literal, Name, Place, Positive, Range, Scheduler, Several, Share, Thresholds, Whole, as_word,
     command, option_name, with_options)
-from .quality import quality_flags
+from .quality import flags_now
 from .readers import Finding
-from .reviewed import Answers, whole_cells
 from .segmentation import check_segmenter, save_masks, segment, start_segmenter, with_masks
 from .stage import (
     Inputs, Outcome, Record, UserError, digest, existing, fingerprint, free_cores, prepare_one, processes, run_one, sweep, whole_file,
@@ -412,21 +411,19 @@ def _final(table, choices, abouts):
     return field_shares(table.id, p).round(3), table
 
 def _flags(parts):
-    "Which rules of quality each cell of all parts breaks, and which are no whole cells, as people say."
-    ws, files = parts.masks.parent, [parts.folder/f'{key}.parquet' for key in parts.fields]
-    def columns(*names): return pa.concat_tables([pq.read_table(f, columns=[*names]) for f in files]).to_pandas()
-    files = [f for f in files if pq.read_metadata(f).num_rows]
-    if not files: return None
-    no_whole = ~whole_cells(ws, columns('id', 'number')) if Answers(ws).entries else False
-    return quality_flags(columns(*quality_measures)).assign(no_whole_cell=no_whole)
+    "Which cells of all parts were badly segmented."
+    files = [parts.folder/f'{key}.parquet' for key in parts.fields]
+    tables = [pq.read_table(f, columns=['id', 'number', *quality_measures], read_dictionary=['id']) for f in files]
+    return flags_now(parts.masks.parent, pa.concat_tables([t for t in tables if len(t)]).unify_dictionaries().to_pandas())
 
 def _final_tables(parts, choices, abouts, shares, cells):
     "The cells of sixteen parts at a time; their shares go to a file, their numbers by field to `cells`."
-    keys, flags, done = iter(parts.fields), _flags(parts), 0
+    keys, flags, done = iter(parts.fields), None, 0
     for some in iter(lambda: list(islice(keys, 16)), []):
         found = [read_predictions(parts.folder/f'{key}.parquet')[0] for key in some]
         found = [table for table in found if len(table)]
         if not found: continue
+        if flags is None: flags = _flags(parts)
         of_fields, table = _final(pd.concat(found, ignore_index=True), choices, abouts)
         shares.write(of_fields.to_csv(index=False, lineterminator='\n', header=not cells))
         cells.update(table.groupby('id').size().to_dict())

@@ -104,7 +104,7 @@ _tables = {('ID', 'Label'): ('2021', _row_2021),
 # %% ../nbs/00d_labels.ipynb #ecd68244
 def read_labels(path: str|Path, # CSV file of one of the three kinds
                ) -> pd.DataFrame: # id, labels (as `0|16`), other (labels without a class), sample, cell_line, source
-    "Read a table of labels of any kind; one row a field."
+    "Read a table of labels of any kind; one row per field."
     rows = read_table(path, 'table of labels')
     source, reader = next((v for cols, v in _tables.items() if {*cols} <= {*rows.columns}), (None, None))
     if not reader: raise UserError(f'{path}: has the columns {", ".join(rows.columns)}; a table of labels has '

@@ -38,7 +38,7 @@ def find_predictions(ws: str|Path, # workspace
 
 # %% ../nbs/11b_page_data.ipynb #f65f5e4c
 def cells_in_order(fields: pd.DataFrame, # table of fields of the workspace
-                   table: pd.DataFrame, # predictions, a row a cell
+                   table: pd.DataFrame, # predictions, a row per cell
                    path: str|Path, # of the predictions, for error messages
                    most: int=1000, # largest number of fields
                   ) -> tuple: # list of fields (dictionaries); their cells, with `place` (position of the field) and `row` (of the cell)
@@ -53,7 +53,7 @@ def cells_in_order(fields: pd.DataFrame, # table of fields of the workspace
     return fields.to_dict('records'), table.assign(row=range(len(table)))
 
 # %% ../nbs/11b_page_data.ipynb #c333225f
-def pick_cells(predictions: pd.DataFrame, # a row a cell
+def pick_cells(predictions: pd.DataFrame, # a row per cell
                n: int=12, # cells of each kind and class
               ) -> pd.DataFrame: # class (number), kind (surest or least sure), row, p
     "For each class the cells with the highest probability, and those nearest to .5; no cell twice."
@@ -208,7 +208,7 @@ def draw_fields(ws: str|Path, # workspace with masks
     with TemporaryDirectory() as temp: return run_stage(_draw_field, items, temp, 'report', n_jobs=n_jobs)
 
 # %% ../nbs/11b_page_data.ipynb #1e3761ef
-def cell_scores(predictions: pd.DataFrame, # a row a cell
+def cell_scores(predictions: pd.DataFrame, # a row per cell
                 truth: pd.DataFrame, # id, number, labels (as `0|16`)
                ) -> dict: # mAP; AP, n_gt and curves by name of the class
     "Average precision and curve of each class over the cells whose labels are known."
@@ -236,7 +236,7 @@ def read_truth(truth: str|pd.DataFrame|None, # CSV or table with the columns id,
     if missing: raise UserError(f'truth: lacks the column {min(missing)}; it needs id, number and labels.')
     return table.assign(number=table.number.astype(int))
 
-def true_classes(table: pd.DataFrame, # predictions, a row a cell
+def true_classes(table: pd.DataFrame, # predictions, a row per cell
                  truth: pd.DataFrame, # from `read_truth`
                 ) -> list: # of class numbers by cell, `None` where unknown; or `None` without a truth
     "The true classes of each cell."

@@ -79,7 +79,7 @@ def representatives(embedding: np.ndarray, # cells x features, in the order of t
 # %% ../nbs/15b_questions.ipynb #3563b40d
 orders = ('teach', 'class', 'field', 'random')
 
-def put_in_order(table: pd.DataFrame, # predictions, a row a cell
+def put_in_order(table: pd.DataFrame, # predictions, a row per cell
                  candidates: np.ndarray, # cells x classes, boolean: labels of each cell's image
                  order: str='teach', # teach, class, field or random
                  about: int=None, # ask about this class only

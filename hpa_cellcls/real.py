@@ -30,7 +30,7 @@ min_fields = 3 # fields that have a class, for its average precision to count
 
 def field_probabilities(table: pd.DataFrame, # predictions of cells, with id and a column for each class
                         n: int=3, # cells with the highest probability
-                       ) -> pd.DataFrame: # one row a field
+                       ) -> pd.DataFrame: # one row per field
     "Probabilities of fields: the mean of the cells with the highest ones."
     columns = list(probability_columns)
     def top(p): return pd.Series(np.sort(p.to_numpy(), axis=0)[-n:].mean(0), columns)

@@ -190,8 +190,12 @@ def read_reviewed(ws: str|Path, # workspace
                  ) -> tuple: # cells as `by_cell` has them; sentences about answers that are left out
     "The answers of a workspace that are about its cells as they are now."
     answers = Answers(ws)
+    if answers.standing(): return _as_now(ws, answers)
+    raise UserError(f'{answers.path}: holds no answers; give some with `hpa_cellcls review {ws} NAME`.')
+
+def _as_now(ws, answers):
+    "What `read_reviewed` gives, of answers that are there."
     cells = by_cell(answers.table())
-    if not len(cells): raise UserError(f'{answers.path}: holds no answers; give some with `hpa_cellcls review {ws} NAME`.')
     there = np.zeros(len(cells), bool)
     for id, rows in cells.groupby('id'):
         file = Path(ws)/'masks'/f'{id}.tif'
@@ -219,8 +223,8 @@ def whole_cells(ws: str|Path, # workspace
                 table: pd.DataFrame, # id and number of cells
                ) -> np.ndarray: # boolean, for each cell
     "False for cells of which people have said that they are no whole cell, if their masks are still the same."
-    if not Answers(ws).standing(): return np.ones(len(table), bool)
-    return answers_of(table, read_reviewed(ws)[0])[1]
+    answers = Answers(ws)
+    return answers_of(table, _as_now(ws, answers)[0])[1] if answers.standing() else np.ones(len(table), bool)
 
 def reviewed_targets(table: pd.DataFrame, # of a store of cells
                      reviewed: pd.DataFrame, # from `read_reviewed`
@@ -294,7 +298,7 @@ def _names():
     of_class = [(name, what) for name in classes for what in ('AP', 'share of cells', 'mean probability', 'threshold')]
     return pd.MultiIndex.from_tuples([('all', 'mAP'), ('all', 'calibration error'), *of_class], names=['class', 'measure'])
 
-def score_reviewed(table: pd.DataFrame, # predictions, a row a cell
+def score_reviewed(table: pd.DataFrame, # predictions, a row per cell
                    reviewed: pd.DataFrame, # from `read_reviewed`
                    n: int=200, # times that the fields are drawn anew
                    seed: int=0, # random seed

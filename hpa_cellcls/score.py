@@ -63,7 +63,7 @@ def class_ap(truth: np.ndarray, # N x C, True where a cell shows a class
     truth, scores = np.asarray(truth), np.asarray(scores)
     if truth.shape != scores.shape or truth.ndim != 2:
         raise UserError(f'The truth has the shape {truth.shape}, the scores {scores.shape}; '
-                        'both need one row a cell and one column a class.')
+                        'both need one row per cell and one column per class.')
     return np.array([average_precision(truth[:, k] > .5, scores[:, k]) for k in range(truth.shape[1])])
 
 def mean_ap(truth: np.ndarray, # N x C, True where a cell shows a class

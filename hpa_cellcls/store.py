@@ -38,7 +38,7 @@ def unpack(blob: bytes, # compressed crop, as `pack` returns it
 
 # %% ../nbs/02a_store.ipynb #9e14f1ea
 def write_shard(path: str|Path, # file, `*.arrow`
-                rows: pd.DataFrame, # one row a cell
+                rows: pd.DataFrame, # one row per cell
                 crops: list, # one 8-bit crop for each row: channels x height x width
                 params: dict, # how the crops were made; the same for all shards of a store
                ) -> Path: # the same path
@@ -85,7 +85,7 @@ class Shard:
         start, end = int(self.offsets[row]), int(self.offsets[row + 1])
         return unpack(self.data[start:end], int(self.crc[row]), self.shape, f'{self.path}, row {row}')
 
-    def rows(self) -> pd.DataFrame: # one row a cell
+    def rows(self) -> pd.DataFrame: # one row per cell
         "The table of the cells, without the crops."
         return self.table.drop_columns(['crop', 'crc']).to_pandas()
 

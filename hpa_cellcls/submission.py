@@ -165,7 +165,7 @@ def _check_predictions(table, path):
 
 # %% ../nbs/06a_submission.ipynb #ea81fb82
 def write_predictions(path: str|Path, # file, `*.parquet`
-                      table: pd.DataFrame, # one row a cell: `prediction_columns`, perhaps `other_columns`; or tables that follow each other
+                      table: pd.DataFrame, # one row per cell: `prediction_columns`, some `other_columns`; or tables that follow each other
                       about: dict, # how they were made (model, views, ...), anything that JSON can hold
                       embeddings=None, # arrays, cells x features, which follow each other in the order of the rows
                      ) -> Path: # the same path

@@ -57,7 +57,7 @@ def colour(red, green, blue, yellow): # images, 0 to 1
 def made_up_predictions(ws, # workspace with fields.csv and masks
                         truth, # table of the true labels of cells: id, number, labels
                         seed=0,
-                       ): # table of predictions, a row a cell
+                       ): # table of predictions, a row per cell
     "Predictions made from the truth, with noise: some cells are sure, some are not, and some are wrong."
     import numpy as np, pandas as pd
     from hpa_cellcls.crops import measure_cells
