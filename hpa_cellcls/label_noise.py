@@ -20,8 +20,8 @@ from .batches import Prepare, prefetch, cell_targets, using_threads
 from .distributed import all_gather, rank_and_size
 from .labels import classes, negative
 from .models import Network, compute_device, computing, load_model, save_model, to_device
-from .options import Auto, Device, Literal, Name, Whole, command, defaults_of
-from .reviewed import Anchors, anchors_of, read_reviewed
+from .options import Auto, Device, Literal, Name, Positive, Whole, command, defaults_of
+from .reviewed import Anchors, anchors_of, answers_of, read_reviewed
 from .stage import Outcome, Record, UserError, as_recorded, content, existing, fingerprint, read_parquet
 from .store import CellStore
 from .submission import probability_columns
@@ -240,29 +240,31 @@ def refit_last_layer(embeddings: np.ndarray, # cells x features, input of the la
                      targets: np.ndarray, # cells x classes, soft labels
                      steps: int=150, # steps of Adam, each on all cells at once
                      wd: float=1e-3, # weight decay of the added map
+                     weights: np.ndarray=None, # cells x classes, of the targets (`None`: all the same)
                     ) -> tuple: # scale and offset of the old logits (classes), weights (classes x features) and biases of the added map
     "Fit the last layer to soft labels: new logits = logits*scale + offset + embeddings @ weights.T + biases."
     mean, std = embeddings.mean(0), embeddings.std(0) + 1e-6
     x, z, y = (torch.from_numpy(np.ascontiguousarray(a, dtype=np.float32)) for a in ((embeddings - mean)/std, logits, targets))
-    scale, offset = _platt_scaling(z, y)
+    weights = None if weights is None else torch.from_numpy(np.asarray(weights/weights.mean(), np.float32))
+    scale, offset = _platt_scaling(z, y, weights)
     z = z*scale + offset
     w, b = torch.zeros(z.shape[1], x.shape[1], requires_grad=True), torch.zeros(z.shape[1], requires_grad=True)
     optimiser = torch.optim.Adam([w, b], .003)
     for _ in range(steps):
-        loss = F.binary_cross_entropy_with_logits(z + x @ w.T + b, y) + wd*w.square().sum()
+        loss = F.binary_cross_entropy_with_logits(z + x @ w.T + b, y, weights) + wd*w.square().sum()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    weights, biases = w.detach().numpy()/std, b.detach().numpy()
-    return scale.numpy(), offset.numpy(), weights, biases - weights @ mean
+    added, biases = w.detach().numpy()/std, b.detach().numpy()
+    return scale.numpy(), offset.numpy(), added, biases - added @ mean
 
-def _platt_scaling(z, targets):
+def _platt_scaling(z, targets, weights=None):
     "Scale and offset of the logits of each class, by maximum likelihood, with the scale drawn slightly to 1."
     scale, offset = torch.ones(z.shape[1], requires_grad=True), torch.zeros(z.shape[1], requires_grad=True)
     optimiser = torch.optim.LBFGS([scale, offset], max_iter=60, line_search_fn='strong_wolfe')
     def closure():
         optimiser.zero_grad()
-        loss = F.binary_cross_entropy_with_logits(z*scale + offset, targets) + 1e-4*((scale - 1)**2).sum()
+        loss = F.binary_cross_entropy_with_logits(z*scale + offset, targets, weights) + 1e-4*((scale - 1)**2).sum()
         loss.backward()
         return loss
     optimiser.step(closure)
@@ -371,10 +373,13 @@ def refit_to_prevalence(embeddings: np.ndarray, # cells x features, input of the
                         steps: int=150, # of the refit
                         prior: str='atlas', # of the prevalence: atlas or none
                         anchors: Anchors=None, # what people say about some of the cells
+                        review_weight: float=1, # of what they say; a soft label has 1
                        ) -> tuple: # the four arrays of `refit_last_layer`, the table of `prevalence`, new probabilities
     "Estimate the prevalence, make soft labels and refit the last layer."
     prevalences = prevalence(probabilities, field, candidates, prior, anchors)
-    layer = refit_last_layer(embeddings, logits, soft_labels(probabilities, candidates, prevalences, anchors=anchors), steps)
+    soft = soft_labels(probabilities, candidates, prevalences, anchors=anchors)
+    weights = None if anchors is None else np.where(anchors.known, review_weight, 1)
+    layer = refit_last_layer(embeddings, logits, soft, steps, weights=weights)
     scale, offset, weights, biases = layer
     return layer, prevalences, _sigmoid(logits*scale + offset + embeddings @ weights.T + biases)
 
@@ -401,7 +406,7 @@ def _refit_model(record, folder, cells, predictions, reviewed, device, threads):
     field = cells.table.id.to_numpy()
     with using_threads(threads):
         embeddings, logits = embed_cells(to_device(network, device), cells, Prepare(about['mean'], about['std'], about.get('size')))
-    how = {k: record.params[k] for k in ('steps', 'prior')}
+    how = {k: record.params[k] for k in ('steps', 'prior', 'review_weight') if k in record.params}
     anchors = None if reviewed is None else anchors_of(cells.table, reviewed)
     layer, prevalences, p = refit_to_prevalence(embeddings, logits, predictions, field, candidates, **how, anchors=anchors)
     calibration = fit_calibration(field_posterior(p, field, p.mean(0), prevalences), soft_labels(p, candidates, prevalences, 1, anchors))
@@ -427,6 +432,7 @@ def refine(ws: str, # workspace
            steps: Whole=150, # optimisation steps of the refit; 0 only applies Platt scaling to the logits
            prior: Prior='atlas', # how often classes show may be as people saw it in the atlas (atlas), or no such prior (none)
            reviewed: bool=False, # take people's answers (`review`) as they are, and estimate the rest with them
+           review_weight: Positive=6, # --reviewed: weight of an answer; an estimated label has 1
            device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
            threads: Auto='auto', # CPU threads (auto: the idle cores); their number changes results at rounding level
           ) -> Outcome: # its note has the estimated prevalence
@@ -435,9 +441,13 @@ def refine(ws: str, # workspace
     store = CellStore(Path(ws)/'cells')
     rows, predictions = _training_predictions(folder, store)
     dest = Path(ws)/'models'/name
-    answers, notes = read_reviewed(ws) if reviewed else (None, [])
-    given = content(Path(ws)/'labels'/'reviewed.jsonl') if reviewed else False
-    params = dict(first=first, made=content(folder/'model.safetensors'), steps=steps, prior=prior, reviewed=given)
+    params = dict(first=first, made=content(folder/'model.safetensors'), steps=steps, prior=prior, reviewed=False)
+    answers, notes = None, []
+    if reviewed:
+        answers, notes = read_reviewed(ws)
+        params |= dict(reviewed=content(Path(ws)/'labels'/'reviewed.jsonl'), review_weight=review_weight)
+        whole = answers_of(store.table.iloc[rows], answers)[1]
+        rows, predictions = rows[whole], predictions[whole]
     with Record(dest, 'refine', params, defaults_of(refine), dest/'model.json').held() as record:
         if 'model' in record.entries() and not record.damaged(): return _outcome(ws, name, record.entries()['model']['result'], 1)
         _refit_model(record, folder, store.select(rows), predictions, answers, compute_device(device), threads)

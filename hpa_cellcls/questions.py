@@ -31,7 +31,7 @@ def teaching_value(p: np.ndarray, # cells x classes: predicted probabilities
     unsure, against = 4*p*(1 - p), np.where(candidates, 1 - p, p)*labelled
     likely = candidates | (p >= .1)
     likely[:, negative] = candidates[:, negative]
-    rare = (likely.sum(0) + 10.)**-.5
+    rare = 1/(likely.sum(0) + 10.)
     return np.where(likely, (unsure + against/2)*rare/rare.max(), 0)
 
 # %% ../nbs/15b_questions.ipynb #2c581064
@@ -302,6 +302,7 @@ def simulate(questions: Questions, # of a workspace
              order: str='teach', # one of `orders`
              about: int=None, # ask about this class only
              seed: int=0, # random seed of the mistakes
+             yes_no: bool=False, # to a question about a class, only say yes or no; else say all that the cell shows
             ) -> int: # number of answers
     "Answer questions from the truth, as somebody named `simulated`."
     from hpa_cellcls.validation import cell_truth
@@ -312,7 +313,13 @@ def simulate(questions: Questions, # of a workspace
         if asked is None: return i
         id, number = questions.cells[asked['row']]
         labels = '|'.join(map(str, np.flatnonzero(shows[asked['row']])))*bool(known[asked['row']])
+        answer = made_up_answer(rng, labels, errors)
+        if yes_no and asked['about'] >= 0 and labels: answer = _only_about(asked['about'], answer['values'])
         mark = questions.marks(id)[number][0]
         questions.take(dict(key=f'simulated-{now()}-{len(questions.answers.entries)}', id=id, number=number, who='simulated', mark=mark)
-                       | made_up_answer(rng, labels, errors))
+                       | answer)
     return n
+
+def _only_about(k, values):
+    "Yes or no about class `k`, of an answer that says all."
+    return dict(answer='labels', values={str(k): values.get(str(k), 0)}, about=int(k))
