@@ -209,7 +209,9 @@ def __repr__(self: Validation):
 # %% ../nbs/03d_validation.ipynb #4b999da4
 @patch
 def _repr_html_(self: Validation):
-    return f'<pre>{escape(repr(self))}</pre>{html_table(self.table[self.table.cells > 0])}'
+    figures = escape(repr(self).removesuffix(self.note).rstrip())
+    note = f'<p>{escape(self.note)}</p>'*bool(self.note)
+    return f'<pre>{figures}</pre>{note}{html_table(self.table[self.table.cells > 0])}'
 
 # %% ../nbs/03d_validation.ipynb #8388cb13
 class _Ranking(Score):
