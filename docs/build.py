@@ -9,10 +9,13 @@ documentation of what it defines (signature, explanation, table of parameters, l
 import argparse, ast, base64, inspect, json, re, shutil, subprocess, sys, tomllib
 from configparser import ConfigParser
 from fnmatch import fnmatch
+from html import unescape
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from fastcore.docments import docments
 from nbdev.config import get_config
+from PIL import Image
 
 docs = Path(__file__).resolve().parent
 root = docs.parent
@@ -198,12 +201,24 @@ def converted(path, known):
 
 def pictures(cell): return [o for o in cell.get('outputs', ()) if any(k.startswith('image/') for k in o.get('data', {}))]
 
+def widest_within(cells):
+    "The widest picture inside of outputs that are HTML, as an output of its own, and its text; the first of several."
+    shown = [''.join(o.get('data', {}).get('text/html', ())) for cell in cells for o in cell.get('outputs', ())]
+    found = re.findall(r'<img src="data:(image/[a-z]+);base64,([^"]+)" alt="([^"]*)"', ''.join(shown))
+    if not found: return None, ''
+    kind, data, alt = max(found, key=lambda picture: Image.open(BytesIO(base64.b64decode(picture[1]))).width)
+    return dict(output_type='display_data', metadata={}, data={kind: data}), unescape(alt)
+
 def with_picture(cells):
-    "The first picture of a page stands, smaller, under its title, too, unless it is near already."
-    at = next((i for i, cell in enumerate(cells) if pictures(cell)), 0)
-    if all(cell['cell_type'] == 'markdown' for cell in cells[:at]) and sum(len(cell['source']) for cell in cells[:at]) < 700: return cells
-    alt = cells[at]['metadata']['mystnb']['image']['alt']
-    return [cells[0], code_cell(cells[at]['source'], pictures(cells[at])[:1], 'remove-input', alt=alt, classes='first'), *cells[1:]]
+    "The first picture of a page stands, smaller, under its title, too, unless it is near already; without one, the widest inside of HTML."
+    at = next((i for i, cell in enumerate(cells) if pictures(cell)), None)
+    if at is None: picture, alt = widest_within(cells)
+    else:
+        before = cells[:at]
+        if all(cell['cell_type'] == 'markdown' for cell in before) and sum(len(cell['source']) for cell in before) < 700: return cells
+        picture, alt = pictures(cells[at])[0], cells[at]['metadata']['mystnb']['image']['alt']
+    if not picture: return cells
+    return [cells[0], code_cell('...', [picture], 'remove-input', alt=alt, classes='first'), *cells[1:]]
 
 def notebook(cells):
     return dict(cells=cells, nbformat=4, nbformat_minor=4, metadata=dict(
