@@ -330,7 +330,7 @@ def review(ws: str, # workspace with fields.csv, masks and predictions
            errors: Share=.05, # --simulate: share of wrong answers
            measure: bool=False, # say how good the predictions are by the answers so far, without a page
           ) -> Outcome: # answers of each field in this run
-    "Let people correct cells in the browser; train with their answers by `run best --reviewed`."
+    "Let people correct cells in the browser; learn from their answers by `refine --reviewed`."
     only = class_index(about) if about else None
     questions = Questions(ws, predictions, by_lot)
     if measure: return _measured(questions)
