@@ -6,7 +6,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/data.html.md"""
 
 # %% auto #0
 __all__ = ['stains', 'channels', 'Channels', 'one_channel', 'is_channel', 'read_pixels', 'scale_bits', 'resize_channel',
-           'parse_order', 'Found', 'is_table', 'look_through', 'find_fields', 'read_channel', 'read_field', 'composite',
+           'parse_order', 'Found', 'look_through', 'find_fields', 'is_table', 'read_channel', 'read_field', 'composite',
            'write_masks', 'read_masks', 'perceptual_hash', 'duplicate_groups', 'join_groups', 'write_fields',
            'read_fields', 'summarize_field', 'field_files', 'memory_of', 'field_size', 'measure_fields', 'with_pixels',
            'index', 'own_masks', 'preview', 'plot_fields', 'channel_stats', 'plot_intensities', 'stats']
@@ -169,32 +169,6 @@ def _why_no_images(folder, other):
     if not other: return f'{start} (channels: {", ".join(channels)}); give the folder they are in.'
     return f'{start}, but {len(other)} other TIFFs; if they hold several channels, name them: --order red,green,blue,yellow.'
 
-# %% ../nbs/00_data.ipynb #bf9e70cd
-def is_table(source: str|Path, # folder of images, or table of fields
-            ) -> bool: # True for a file or URL that ends with .csv
-    "Is it a table of fields?"
-    return str(source).lower().endswith('.csv') and (is_url(source) or Path(source).is_file())
-
-def _listed_in(file, order, finding):
-    "Fields of a table."
-    if order or not finding.is_default(): raise UserError(f'{file}: names its channels; leave out --order, --channels, --pattern, --project.')
-    table = read_table(file, 'table of fields', ('id', 'red', 'green', 'blue'))
-    twice = table.id[table.id.duplicated()]
-    if len(twice): raise UserError(f'{file}: the id {twice.iloc[0]!r} is there twice; keep one row.')
-    paths = {c: [_each_file(p, lambda f: _joined(str(file.parent), f)) for p in table.get(c, ['']*len(table))] for c in channels}
-    table = table[['id']].assign(**paths, pixel_um=pd.to_numeric(table.get('pixel_um'), 'coerce')).astype(dict(pixel_um=float))
-    wrong = {f['id']: f'the {c} channel is missing; add it to {file}' for f in table.to_dict('records')
-             for c in ('red', 'green', 'blue') if not f[c]}
-    taken = pd.DataFrame([(c, c, 'the table') for c in channels for p in table[c] if p], columns=['name', 'channel', 'how'])
-    return Found(file, table[~table.id.isin(wrong)].reset_index(drop=True), wrong, taken)
-
-def _each_file(path, change):
-    "The path of a channel with each of its files changed; an empty text stays empty."
-    files, place = split_place(path)
-    return join_place([change(f) for f in files], place) if path else ''
-
-def _joined(folder, file): return file if is_url(file) else f'{folder}/{file}' if is_url(folder) else os.path.join(folder, file)
-
 # %% ../nbs/00_data.ipynb #80a8f7d4
 def look_through(folder: str|Path, # folder with the images, or table of fields
                  order: str=None, # channels of TIFFs with several channels, such as `red,green,blue,yellow`
@@ -239,6 +213,32 @@ def _in_colours(path):
         with Image.open(io.BytesIO(path.read_bytes())) as im: pixels = np.asarray(im.convert('RGB'))
     except OSError: return False
     return bool((pixels != pixels[..., :1]).any())
+
+# %% ../nbs/00_data.ipynb #bf9e70cd
+def is_table(source: str|Path, # folder of images, or table of fields
+            ) -> bool: # True for a file or URL that ends with .csv
+    "Is it a table of fields?"
+    return str(source).lower().endswith('.csv') and (is_url(source) or Path(source).is_file())
+
+def _listed_in(file, order, finding):
+    "Fields of a table."
+    if order or not finding.is_default(): raise UserError(f'{file}: names its channels; leave out --order, --channels, --pattern, --project.')
+    table = read_table(file, 'table of fields', ('id', 'red', 'green', 'blue'))
+    twice = table.id[table.id.duplicated()]
+    if len(twice): raise UserError(f'{file}: the id {twice.iloc[0]!r} is there twice; keep one row.')
+    paths = {c: [_each_file(p, lambda f: _joined(str(file.parent), f)) for p in table.get(c, ['']*len(table))] for c in channels}
+    table = table[['id']].assign(**paths, pixel_um=pd.to_numeric(table.get('pixel_um'), 'coerce')).astype(dict(pixel_um=float))
+    wrong = {f['id']: f'the {c} channel is missing; add it to {file}' for f in table.to_dict('records')
+             for c in ('red', 'green', 'blue') if not f[c]}
+    taken = pd.DataFrame([(c, c, 'the table') for c in channels for p in table[c] if p], columns=['name', 'channel', 'how'])
+    return Found(file, table[~table.id.isin(wrong)].reset_index(drop=True), wrong, taken)
+
+def _each_file(path, change):
+    "The path of a channel with each of its files changed; an empty text stays empty."
+    files, place = split_place(path)
+    return join_place([change(f) for f in files], place) if path else ''
+
+def _joined(folder, file): return file if is_url(file) else f'{folder}/{file}' if is_url(folder) else os.path.join(folder, file)
 
 # %% ../nbs/00_data.ipynb #5b6dcbb8
 def read_channel(path: str, # image file, or with a place in it: `file.tif#2`, `file.lif#s0c2`, `a.tif|b.tif#zmax`

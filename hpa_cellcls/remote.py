@@ -18,10 +18,12 @@ from .options import Annotated, command
 from .stage import Outcome, UserError, existing, fingerprint, is_url, with_progress
 
 # %% ../nbs/00j_remote.ipynb #c20c8e51
+_extra = 'hpa_cellcls[remote]'
+
 def _why(error):
     "What is wrong, in words, and what to do."
     kind, text = type(error).__name__, ' '.join(str(error).split())[:120]
-    if isinstance(error, ImportError): return f"needs another package ({text}); pip install 'hpa_cellcls[remote]'"
+    if isinstance(error, ImportError): return f"needs another package ({text}); pip install {'gcsfs' if 'gcsfs' in text else repr(_extra)}"
     if 'rotocol not known' in text: return 'is of no known kind of storage; there are s3://, gs:// and https://'
     if isinstance(error, FileNotFoundError): return f'is not there ({text}); check bucket and path'
     if 'Credential' in kind or 'Could not connect: 401' in text:
