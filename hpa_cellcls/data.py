@@ -60,7 +60,7 @@ def _gray(im):
 def read_pixels(path: str|Path, # PNG, JPEG, TIFF or gzipped TIFF
                ) -> np.ndarray: # 8- or 16-bit, as stored
     "Read the pixels of a file; a `UserError` says why it cannot be read."
-    path = existing(path)
+    path = existing(path, remote=True)
     try:
         data = path.read_bytes()
         if not data: raise ValueError('the file is empty')
@@ -176,7 +176,7 @@ def look_through(folder: str|Path, # folder with the images, or table of fields
                 ) -> Found: # fields, what is wrong, what is left over
     "See what is in a folder, or in a table of fields."
     forget()
-    folder = existing(folder, 'folder')
+    folder = existing(folder, 'folder', remote=True)
     if is_table(folder): return _listed_in(folder, order, finding)
     if order and not finding.is_default():
         raise UserError(f'--order {order}: does not go with --channels, --pattern or --project; leave it out.')
@@ -442,7 +442,7 @@ def memory_of(fields: list, # rows of the table of fields, with width and height
 # %% ../nbs/00_data.ipynb #91511311
 def _sources(folder, labels):
     "Folder of the images and table of labels; in the competition's layout both are found from its root."
-    folder = existing(folder, 'folder')
+    folder = existing(folder, 'folder', remote=True)
     if is_table(folder): return folder, labels
     has_images = any(one_channel.fullmatch(p.name) for p in folder.iterdir())
     images = folder/'train' if (folder/'train').is_dir() and not has_images else folder

@@ -96,7 +96,7 @@ def load_classifiers(model: str, # folder of a model, or its name in WS/models; 
 def _workspace(source, ws, order=None, finding=Finding()):
     "Where results go."
     if is_url(ws): raise UserError(f'--ws {ws}: must be on a disk of this machine; `hpa_cellcls put` copies results to object storage.')
-    source = existing(source, 'workspace or folder of images').resolve()
+    source = existing(source, 'workspace or folder of images', remote=True).resolve()
     name = f'{source.name.removesuffix(".csv")}_ws'
     if is_url(source): return Path(ws or name)
     if not (source/'fields.csv').exists(): return Path(ws) if ws else source.with_name(name)

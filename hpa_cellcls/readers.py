@@ -392,7 +392,7 @@ def open_image(image, # path, or an object like `bioio.BioImage`
               ): # a reader, with `scenes`, `plane` and `close`
     "Open an image of any known format; a `UserError` says why it cannot be read."
     if hasattr(image, 'get_image_data'): return BioImage(image)
-    path = existing(image)
+    path = existing(image, remote=True)
     if path.suffix.lower() not in _formats: raise UserError(f'{path}: is of no known format; export it as OME-TIFF.')
     reader, package = _formats[path.suffix.lower()]
     try: return reader(path)
@@ -573,7 +573,7 @@ def explore(folder: str|Path, # with images, or with folders of them
            ) -> Explored: # rows of channels, what is wrong, what is left over
     "Look through a folder."
     out, given, seen, later = Explored(), channel_map(finding.channels), {}, []
-    for path in files_below(existing(folder, 'folder')):
+    for path in files_below(existing(folder, 'folder', remote=True)):
         below = path.relative_to(folder)
         parts = _by_name(below, finding, given)
         if path.name in _indexes: continue
@@ -734,7 +734,7 @@ def find_masks(folder: str|Path, # with label images
     "Which label images belong to which field: by its id, or by the name of one of its files."
     found, pickles = {}, []
     images = {as_path(f).resolve() for c in stain_words for text in fields[c] if text for f in split_place(text)[0]}
-    for path in files_below(existing(folder, 'folder of masks')):
+    for path in files_below(existing(folder, 'folder of masks', remote=True)):
         if path.resolve() in images: continue
         below = path.relative_to(folder)
         match = mask_name.fullmatch(path.name) or re.fullmatch(r'(?P<stem>.+)(?P<kind>)\.(?:png|tiff?)', path.name, re.I)

@@ -14,19 +14,18 @@ from pathlib import Path, PurePosixPath
 from itertools import chain
 from joblib import Parallel, delayed
 from fastcore.basics import patch
-from .options import Annotated, command
+from .options import Annotated, Several, command
 from .stage import Outcome, UserError, existing, fingerprint, is_url, with_progress
 
 # %% ../nbs/00j_remote.ipynb #c20c8e51
-_extra = 'hpa_cellcls[remote]'
-
 def _why(error):
     "What is wrong, in words, and what to do."
     kind, text = type(error).__name__, ' '.join(str(error).split())[:120]
-    if isinstance(error, ImportError): return f"needs another package ({text}); pip install {'gcsfs' if 'gcsfs' in text else repr(_extra)}"
+    package = 'gcsfs' if 'gcsfs' in text else "'hpa_cellcls[remote]'"
+    if isinstance(error, ImportError): return f'needs another package ({text}); pip install {package}'
     if 'rotocol not known' in text: return 'is of no known kind of storage; there are s3://, gs:// and https://'
     if isinstance(error, FileNotFoundError): return f'is not there ({text}); check bucket and path'
-    if 'Credential' in kind or 'Could not connect: 401' in text:
+    if 'Credential' in kind:
         return 'needs credentials, and there are none; give those of its store, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY'
     if isinstance(error, PermissionError) or getattr(error, 'status', 0) in (401, 403):
         return f'is not allowed ({text}); use credentials that may do that'
@@ -42,7 +41,8 @@ def _in_words(url):
 def _store(url):
     "The file system of fsspec for a URL, and the path in it."
     from fsspec.core import url_to_fs
-    with _in_words(url): return url_to_fs(str(url))
+    one_request = dict(max_concurrency=1) if str(url).startswith('s3://') else {} # s3fs would ask for the size first
+    with _in_words(url): return url_to_fs(str(url), use_listings_cache=False, **one_request)
 
 # %% ../nbs/00j_remote.ipynb #c48ba74b
 class RemotePath:
@@ -59,12 +59,22 @@ class RemotePath:
     def __eq__(self, other): return str(self) == str(other)
     def __lt__(self, other): return self.url < str(other)
     def __hash__(self): return hash(self.url)
-    def __truediv__(self, name): return RemotePath(f'{self.url}/{name}')
-    joinpath = __truediv__
+    def joinpath(self,
+                 name: str, # of a file or folder in it
+                ): # RemotePath
+        "What is in a folder; also written folder/name."
+        return RemotePath(f'{self.url}/{name}')
+    __truediv__ = joinpath
     def resolve(self): return self
-    def relative_to(self, root): return PurePosixPath(self.url).relative_to(PurePosixPath(str(root)))
+    def relative_to(self,
+                    root: str|Path, # folder above
+                   ) -> PurePosixPath: # the rest
+        "The way from a folder to this."
+        return PurePosixPath(self.url).relative_to(PurePosixPath(str(root)))
     @property
-    def parent(self): return RemotePath(self.url[:-len(self.name)]) if '/' in self.url.partition('://')[2] else self
+    def parent(self): # RemotePath; a bucket is its own, as the root of a disk is
+        "The folder that this is in."
+        return RemotePath(self.url[:-len(self.name)]) if '/' in self.url.partition('://')[2] else self
 
 # %% ../nbs/00j_remote.ipynb #5164107c
 _listings = {} # folder -> name -> what its store says of it
@@ -80,9 +90,7 @@ def _listing(folder):
     if url.startswith('http'):
         raise UserError(f'{url}: a web server does not list its files; give a table of fields with their URLs (id, red, green, blue, yellow).')
     fs, path = _store(url)
-    with _in_words(url):
-        fs.invalidate_cache(path)
-        found = {f['name'].rstrip('/'): f for f in fs.ls(path, detail=True)}
+    with _in_words(url): found = {f['name'].rstrip('/'): f for f in fs.ls(path, detail=True)}
     _listings[url] = {name.rpartition('/')[2]: f for name, f in found.items() if name != path.rstrip('/')}
     return _listings[url]
 
@@ -167,6 +175,8 @@ def _chosen(folder, only):
     "Files to put, by their names below a folder: no locks, and nothing half written."
     known = results_of_workspace if (folder/'fields.csv').exists() else ['.']
     places = [existing(folder/name.strip(), 'result') for name in only.split(',')] if only else [folder/k for k in known if (folder/k).exists()]
+    outside = [p for p in places if not p.resolve().is_relative_to(folder.resolve())]
+    if outside: raise UserError(f'--only {only}: {outside[0]} is not in {folder}; name what is in it.')
     files = {f for p in places for f in (p.rglob('*') if p.is_dir() else [p]) if f.is_file() and not f.name.startswith('.')}
     files = sorted(f for f in files if f.name != manifest)
     if not files: raise UserError(f'{folder}: holds no results to put; run `predict` first, or name them by --only.')
@@ -183,16 +193,16 @@ class Results:
     def found(self) -> dict: # name -> what the store says of it
         "What is there now."
         with _in_words(self.url):
-            self.fs.invalidate_cache(self.path)
             return {k.removeprefix(f'{self.path}/'): v for k, v in self.fs.find(self.path, detail=True).items()}
     def listed(self) -> dict: # name -> size, sha256, and what the store knew it by; empty without a manifest
         "What the manifest lists."
-        try: return json.loads(self.fs.cat_file(f'{self.path}/{manifest}'))['files']
-        except (FileNotFoundError, ValueError, KeyError): return {}
-    def list(self,
-             files: dict, # as `listed` gives them
-             whole: bool, # are these all?
-            ):
+        with _in_words(self.url):
+            try: return json.loads(self.fs.cat_file(f'{self.path}/{manifest}'))['files']
+            except (FileNotFoundError, ValueError, KeyError): return {}
+    def write_list(self,
+                   files: dict, # as `listed` gives them
+                   whole: bool, # are these all?
+                  ):
         "Write the manifest."
         text = json.dumps(dict(format=1, whole=whole, files=dict(sorted(files.items()))), indent=1) + '\n'
         with _in_words(self.url): self.fs.pipe_file(f'{self.path}/{manifest}', text.encode())
@@ -242,7 +252,7 @@ def _arrived(results, files, failed):
 @command
 def put(ws: str, # workspace, or another folder with results
         dest: Annotated[str, is_store], # folder in object storage to copy them to, such as s3://bucket/results
-        only: str='', # files and folders of WS, separated by commas (default: fields.csv,masks,predictions,export,report)
+        only: Annotated[str, Several(str, once=True)]='', # files and folders of WS, separated by commas (default: fields.csv,masks,predictions,export,report)
        ) -> Outcome: # size of each file, and the files that could not be sent
     "Copy results into object storage, with a manifest of their checksums."
     folder, results = existing(ws, 'workspace'), Results(dest)
@@ -251,9 +261,9 @@ def put(ws: str, # workspace, or another folder with results
     valid = {k: v for k, v in known.items() if k in found and v['tag'] == _tag(found[k])}
     same = {k: v for k, v in valid.items() if k not in files or files[k][1] == v['sha256']}
     todo = {k: v for k, v in files.items() if k not in same}
-    if {*todo} & {*known}: results.list(same, whole=False)
+    if {*todo} & {*known}: results.write_list(same, whole=False)
     failed, kept = _send_all(results, folder, todo, found)
     done = _arrived(results, files, failed)
-    if not failed: results.list(same | done, whole=True)
+    if not failed: results.write_list(same | done, whole=True)
     note = f'{len(done)} files are in {results.url}' + f', and {manifest} lists them.'*(not failed)
     return Outcome('put', {k: dict(bytes=v['size']) for k, v in done.items()}, failed, len(files) - len(todo) + kept, note)

@@ -46,10 +46,13 @@ def as_path(path: str|Path, # path or URL
     "What a path or URL says, as an object that can be looked into and read."
     return import_module('hpa_cellcls.remote').RemotePath(path) if is_url(path) else Path(path)
 
-def existing(path: str|Path, # file or folder that must exist; a URL is asked when it is read
+def existing(path: str|Path, # file or folder that must exist
              what: str='file', # what it should be, for the error message
+             remote: bool=False, # may it be a URL? Whether that exists turns out when it is read
             ) -> Path: # the same path
     "Return `path` if it exists, else raise a `UserError` that names its last folder that does."
+    if is_url(path) and not remote:
+        raise UserError(f'{path}: must be a {what} on a disk of this machine; images, masks and tables of fields and labels may have URLs.')
     path = as_path(path)
     if is_url(path) or path.exists(): return path
     near = next((p for p in path.parents if p.exists()), Path('.'))
@@ -127,7 +130,7 @@ def read_table(path: str|Path, # CSV file
                **numbers # type of each column of numbers: int or float (an empty value is NaN)
               ) -> pd.DataFrame: # all other columns as text; an empty value is an empty text
     "Read a CSV file; every column is text, unless it is named as a column of numbers."
-    path = existing(path, what)
+    path = existing(path, what, remote=True)
     try: table = pd.read_csv(io.BytesIO(path.read_bytes()), dtype=str, keep_default_na=False)
     except (ValueError, OSError) as e:
         raise UserError(f'{path}: cannot be read as CSV ({str(e).splitlines()[0]}); save it again as CSV.') from None

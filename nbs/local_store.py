@@ -33,7 +33,7 @@ class LocalS3(logging.Handler):
         os.environ.update(AWS_ENDPOINT_URL=f'http://{host}:{port}', AWS_ACCESS_KEY_ID='lesson', AWS_SECRET_ACCESS_KEY='lesson',
                           AWS_DEFAULT_REGION='us-east-1', AWS_EC2_METADATA_DISABLED='true', NO_PROXY='127.0.0.1')
         fsspec.get_filesystem_class('s3').clear_instance_cache()
-        self.fs = fsspec.filesystem('s3')
+        self.fs = fsspec.filesystem('s3', use_listings_cache=False)
         for bucket in self.buckets: self.fs.mkdir(bucket)
         return self
 
