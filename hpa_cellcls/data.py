@@ -222,7 +222,8 @@ def is_table(source: str|Path, # folder of images, or table of fields
 
 def _listed_in(file, order, finding):
     "Fields of a table."
-    if order or not finding.is_default(): raise UserError(f'{file}: names its channels; leave out --order, --channels, --pattern, --project.')
+    if order or not finding.is_default():
+        raise UserError(f'{file}: names its channels; leave out --order, --channels, --pattern and --project.')
     table = read_table(file, 'table of fields', ('id', 'red', 'green', 'blue'))
     twice = table.id[table.id.duplicated()]
     if len(twice): raise UserError(f'{file}: the id {twice.iloc[0]!r} is there twice; keep one row.')
@@ -394,7 +395,7 @@ def read_fields(ws: str|Path, # workspace
                ) -> pd.DataFrame: # table of fields, with complete paths
     "Read `fields.csv`."
     forget()
-    if is_url(ws): raise UserError(f'{ws}: a workspace must be on a disk of this machine; give a folder, and `hpa_cellcls put` copies results.')
+    if is_url(ws): raise UserError(f'{ws}: must be a workspace on a disk of this machine; `hpa_cellcls put` copies its results to a URL.')
     file = Path(ws)/'fields.csv'
     if not file.exists(): raise UserError(f'{file}: is not there; make it with `hpa_cellcls index FOLDER --ws {ws}`.')
     columns = ('id', 'group', *label_columns[1:], *channels)
@@ -432,7 +433,12 @@ def field_files(field: dict, # a row of the table of fields
                ) -> list: # paths
     "The image files of a field."
     files = {f for c in channels if field.get(c) for f in split_place(field[c])[0]}
-    return sorted((p for f in files for p in (seen(f) if is_url(f) else [f] if not os.path.isdir(f) else map(str, files_below(f)))), key=str)
+    return sorted((p for f in files for p in _parts_of(f)), key=str)
+
+def _parts_of(file):
+    "A file, or those of an OME-Zarr."
+    if is_url(file): return seen(file)
+    return map(str, files_below(file)) if os.path.isdir(file) else [file]
 
 def memory_of(fields: list, # rows of the table of fields, with width and height
              ) -> float: # bytes

@@ -88,7 +88,7 @@ def _listing(folder):
     url = str(folder)
     if url in _listings: return _listings[url]
     if url.startswith('http'):
-        raise UserError(f'{url}: a web server does not list its files; give a table of fields with their URLs (id, red, green, blue, yellow).')
+        raise UserError(f'{url}: a web server does not list its files; give a table of fields with URLs (id, red, green, blue, yellow).')
     fs, path = _store(url)
     with _in_words(url): found = {f['name'].rstrip('/'): f for f in fs.ls(path, detail=True)}
     _listings[url] = {name.rpartition('/')[2]: f for name, f in found.items() if name != path.rstrip('/')}
@@ -174,7 +174,8 @@ def is_store(text: str, # URL of a folder in object storage
 def _chosen(folder, only):
     "Files to put, by their names below a folder: no locks, and nothing half written."
     known = results_of_workspace if (folder/'fields.csv').exists() else ['.']
-    places = [existing(folder/name.strip(), 'result') for name in only.split(',')] if only else [folder/k for k in known if (folder/k).exists()]
+    places = [folder/name for name in known if (folder/name).exists()]
+    if only: places = [existing(folder/name.strip(), 'result') for name in only.split(',')]
     outside = [p for p in places if not p.resolve().is_relative_to(folder.resolve())]
     if outside: raise UserError(f'--only {only}: {outside[0]} is not in {folder}; name what is in it.')
     files = {f for p in places for f in (p.rglob('*') if p.is_dir() else [p]) if f.is_file() and not f.name.startswith('.')}
@@ -252,7 +253,7 @@ def _arrived(results, files, failed):
 @command
 def put(ws: str, # workspace, or another folder with results
         dest: Annotated[str, is_store], # folder in object storage to copy them to, such as s3://bucket/results
-        only: Annotated[str, Several(str, once=True)]='', # files and folders of WS, separated by commas (default: fields.csv,masks,predictions,export,report)
+        only: Annotated[str, Several(str, once=True)]='', # files and folders of WS (fields.csv, masks, predictions, export and report)
        ) -> Outcome: # size of each file, and the files that could not be sent
     "Copy results into object storage, with a manifest of their checksums."
     folder, results = existing(ws, 'workspace'), Results(dest)

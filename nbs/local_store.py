@@ -6,7 +6,7 @@
         store.asked                            # what it was asked: method, and path in the store
     with LocalWeb(folder) as web: web.url      # a plain web server, without ranges and ETags
 """
-import functools, logging, os, threading
+import functools, logging, os, threading, urllib.request
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -41,6 +41,11 @@ class LocalS3(logging.Handler):
         "Copy a folder into a bucket."
         for file in (p for p in sorted(Path(folder).rglob('*')) if p.is_file()):
             self.fs.put_file(str(file), f'{url}/{file.relative_to(folder).as_posix()}')
+
+    def refuse(self, keys):
+        "Refuse all keys from now on, or none."
+        url, free = f'{os.environ["AWS_ENDPOINT_URL"]}/moto-api/reset-auth', b'0' if keys else b'inf' # requests that need no rights
+        urllib.request.urlopen(urllib.request.Request(url, free, {'Content-Type': 'text/plain'})).close()
 
     def __exit__(self, *error):
         self.server.stop()
