@@ -576,6 +576,7 @@ def unknowable(case):
     if isinstance(how, int): return how > 0
     if case.command == 'index' and how == 'a directory': return True # a folder of images may have folders in it
     if path.endswith('.done.jsonl'): return case.command != 'check' or how in ('empty', 'truncated')
+    if case.command == 'put' and not re.search('/masks/|/part-|geojson/s', path): return True # copies what is there, if no record tells
     if case.command == 'predict' and path.startswith('ws/predictions/'): return True # parts of another name, taken if they are whole
     return how == 'truncated' and path.endswith(('.csv', '.tsv')) and Path(path).name not in ('trained_on.csv', 'judged.csv')
 

@@ -15,7 +15,7 @@ from itertools import chain
 from joblib import Parallel, delayed
 from fastcore.basics import patch
 from .options import Annotated, Several, command
-from .stage import Outcome, UserError, existing, fingerprint, is_url, with_progress
+from .stage import Outcome, Record, UserError, damage, existing, fingerprint, is_url, with_progress
 
 # %% ../nbs/00j_remote.ipynb #c20c8e51
 def _why(error):
@@ -40,9 +40,10 @@ def _in_words(url):
 
 def _store(url):
     "The file system of fsspec for a URL, and the path in it."
-    from fsspec.core import url_to_fs
     one_request = dict(max_concurrency=1) if str(url).startswith('s3://') else {} # s3fs would ask for the size first
-    with _in_words(url): return url_to_fs(str(url), use_listings_cache=False, **one_request)
+    with _in_words(url):
+        from fsspec.core import url_to_fs
+        return url_to_fs(str(url), use_listings_cache=False, **one_request)
 
 # %% ../nbs/00j_remote.ipynb #c48ba74b
 class RemotePath:
@@ -86,7 +87,7 @@ def forget():
 def _listing(folder):
     "What there is in a folder."
     url = str(folder)
-    if url in _listings: return _listings[url]
+    if _listings.get(url) is not None: return _listings[url]
     if url.startswith('http'):
         raise UserError(f'{url}: a web server does not list its files; give a table of fields with URLs (id, red, green, blue, yellow).')
     fs, path = _store(url)
@@ -94,10 +95,18 @@ def _listing(folder):
     _listings[url] = {name.rpartition('/')[2]: f for name, f in found.items() if name != path.rstrip('/')}
     return _listings[url]
 
+def _unless_refused(call):
+    "What a call returns; `None` if it is refused, or if nothing is there. That nothing can be reached at all is an error."
+    try: return call()
+    except UserError as e:
+        if 'cannot be reached' in str(e): raise
+
 @patch
 def about(self: RemotePath) -> dict: # name, type, size, ...; `None` if it is not there
-    "What the store says of a file or folder; a web server is asked for each, since it lists nothing."
-    if not self.url.startswith('http'): return _listing(self.parent).get(self.name)
+    "What the store says of a file or folder: by the listing, or by itself where nothing may be listed, as on a web server."
+    folder = str(self.parent)
+    if not self.url.startswith('http') and folder not in _listings: _listings[folder] = _unless_refused(lambda: _listing(folder))
+    if _listings.get(folder) is not None: return _listings[folder].get(self.name)
     fs, path = _store(self)
     with _in_words(self):
         try: return fs.info(path)
@@ -122,7 +131,7 @@ def _tag(about):
 def mark(self: RemotePath) -> str: # what stage.stamp makes its mark of
     "Size and checksum, or time, as the store tells them."
     if not self.seen:
-        about = self.about()
+        about = _unless_refused(self.about)
         self.seen = _tag(about) if about else 'missing;'
     return self.seen
 
@@ -226,7 +235,7 @@ class Results:
         try: return self.fs.getxattr(f'{self.path}/{name}', 'sha256') == sha
         except Exception: return False
 
-# %% ../nbs/00j_remote.ipynb #72a0d8c8
+# %% ../nbs/00j_remote.ipynb #bf9204a0
 def _send_all(results, folder, files, found):
     "Send files; name -> what failed, and how many were there. If the first fails, the others are not tried."
     def send(name):
@@ -242,6 +251,18 @@ def _send_all(results, folder, files, found):
         if error: failed[name] = error, ''
     return failed, kept
 
+def _spoilt(folder, files):
+    "Files that are not as their stages have recorded them: name -> what is wrong."
+    wrong = {}
+    for journal in (PurePosixPath(name) for name in files if name.endswith('.done.jsonl')):
+        record = Record(folder/journal.parent, journal.name.removesuffix('.done.jsonl'))
+        made = {k: known for entry in record.entries().values() for k, known in entry['files'].items()}
+        for name, known in made.items():
+            own = (journal.parent/name).as_posix()
+            why = '' if files.get(own) == known else damage(record.folder/name, *known)
+            if why: wrong[own] = f'{why}; run what made it (`{record.stage}`) again.', ''
+    return wrong
+
 def _arrived(results, files, failed):
     "What is there now as it was sent; adds to `failed` what is not."
     found, done = results.found(), {}
@@ -250,6 +271,7 @@ def _arrived(results, files, failed):
         else: failed.setdefault(name, (f'{results.url}/{name}: is not there as it was sent; run the same command again.', ''))
     return done
 
+# %% ../nbs/00j_remote.ipynb #72a0d8c8
 @command
 def put(ws: str, # workspace, or another folder with results
         dest: Annotated[str, is_store], # folder in object storage to copy them to, such as s3://bucket/results
@@ -258,13 +280,15 @@ def put(ws: str, # workspace, or another folder with results
     "Copy results into object storage, with a manifest of their checksums."
     folder, results = existing(ws, 'workspace'), Results(dest)
     files = fingerprint(_chosen(folder, only), folder)
+    spoilt = _spoilt(folder, files)
+    files = {k: v for k, v in files.items() if k not in spoilt}
     found, known = results.found(), results.listed()
     valid = {k: v for k, v in known.items() if k in found and v['tag'] == _tag(found[k])}
     same = {k: v for k, v in valid.items() if k not in files or files[k][1] == v['sha256']}
     todo = {k: v for k, v in files.items() if k not in same}
     if {*todo} & {*known}: results.write_list(same, whole=False)
     failed, kept = _send_all(results, folder, todo, found)
-    done = _arrived(results, files, failed)
+    done, failed = _arrived(results, files, failed), spoilt | failed
     if not failed: results.write_list(same | done, whole=True)
     note = f'{len(done)} files are in {results.url}' + f', and {manifest} lists them.'*(not failed)
     return Outcome('put', {k: dict(bytes=v['size']) for k, v in done.items()}, failed, len(files) - len(todo) + kept, note)
