@@ -52,7 +52,8 @@ class RemotePath:
                  url: str, # such as s3://bucket/plate/f1_red.png
                 ):
         self.url = str(url).rstrip('/')
-        self.name = self.url.rpartition('/')[2]
+        self.plain = self.url.partition('?')[0] if self.url.startswith('http') else self.url # without what signs it
+        self.name = self.plain.rpartition('/')[2]
         self.suffix = PurePosixPath(self.name).suffix
         self.seen = ''
     def __str__(self): return self.url
@@ -75,7 +76,7 @@ class RemotePath:
     @property
     def parent(self): # RemotePath; a bucket is its own, as the root of a disk is
         "The folder that this is in."
-        return RemotePath(self.url[:-len(self.name)]) if '/' in self.url.partition('://')[2] else self
+        return RemotePath(self.plain[:-len(self.name)]) if '/' in self.url.partition('://')[2] else self
 
 # %% ../nbs/00j_remote.ipynb #5164107c
 _listings = {} # folder -> name -> what its store says of it

@@ -42,7 +42,7 @@ def is_url(path: str|Path, # path or URL
     return '://' in str(path)
 
 def as_path(path: str|Path, # path or URL
-         ) -> Path: # for a URL what stands for one, see [object storage](00j_remote.ipynb)
+         ) -> Path: # for a URL a `RemotePath`
     "What a path or URL says, as an object that can be looked into and read."
     return import_module('hpa_cellcls.remote').RemotePath(path) if is_url(path) else Path(path)
 
