@@ -291,5 +291,5 @@ def put(ws: str, # workspace, or another folder with results
     failed, kept = _send_all(results, folder, todo, found)
     done, failed = _arrived(results, files, failed), spoilt | failed
     if not failed: results.write_list(same | done, whole=True)
-    note = f'{len(done)} files are in {results.url}' + f', and {manifest} lists them.'*(not failed)
+    note = f'{len(done)} files are in {results.url}' + f', and {manifest} lists them'*(not failed) + '.'
     return Outcome('put', {k: dict(bytes=v['size']) for k, v in done.items()}, failed, len(files) - len(todo) + kept, note)
