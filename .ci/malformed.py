@@ -54,7 +54,7 @@ own = {
     'train-cam': dict(name='new', batch=4, scales='1'), 'predict': dict(name='new', views=None), 'submit': dict(dest='new.csv'),
     'report': dict(predictions='single', dest='new/index.html'),
     'review': dict(predictions='single', simulate='ws/data/truth/cells.csv', answers=2),
-    'export': dict(dest='new.csv'), 'bench': dict(what='speed', only='cutting', size=.1),
+    'export': dict(dest='new.csv'), 'put': dict(dest='memory://results'), 'bench': dict(what='speed', only='cutting', size=.1),
     'kaggle publish': dict(folder='ws/models/single'), 'kaggle wheels': dict(ws='ws'), 'kaggle weights': dict(archs='resnet18'),
     'kaggle push': dict(dest='new', dry=True),
     'run starter': dict(dest='new', fields=2, test=2, size=256, init=''),
@@ -576,6 +576,7 @@ def unknowable(case):
     if isinstance(how, int): return how > 0
     if case.command == 'index' and how == 'a directory': return True # a folder of images may have folders in it
     if path.endswith('.done.jsonl'): return case.command != 'check' or how in ('empty', 'truncated')
+    if case.command == 'put' and not re.search('/masks/|/part-|geojson/s', path): return True # copies what is there, if no record tells
     if case.command == 'predict' and path.startswith('ws/predictions/'): return True # parts of another name, taken if they are whole
     return how == 'truncated' and path.endswith(('.csv', '.tsv')) and Path(path).name not in ('trained_on.csv', 'judged.csv')
 

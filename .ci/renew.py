@@ -15,6 +15,7 @@ pythons = '3.11', '3.12'
 apart = 'hpacellseg', 'spatialdata', 'umap' # on no index; large and without pandas 3; large: nothing needs them
 caps = ['torch<=2.14.1', 'torchvision<=0.29.1'] # later ones are not yet on every mirror; raise both together, as they belong together
 caps += ['anndata<=0.12.6'] # later ones forbid pandas 3
+caps += ['python-dateutil<3'] # botocore, behind s3fs, forbids later ones
 
 def required():
     "What settings.ini asks for, all extras but those."

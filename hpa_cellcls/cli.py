@@ -25,7 +25,7 @@ sections = {
               'refine': ('label_noise', 'refine'), 'train-fields': ('image_level', 'train_fields'),
               'train-cam': ('cam_readout', 'train_cam')},
     'Predict': dict(predict=('inference', 'predict'), ensemble=('ensemble', 'ensemble'), submit=('submission', 'submit'),
-                    export=('export', 'export')),
+                    export=('export', 'export'), put=('remote', 'put')),
     'Evaluate': dict(evaluate=('validation', 'evaluate'), report=('page', 'report'), review=('review', 'review'),
                      score=('score', 'score'), validate=('submission', 'validate')),
     'Maintain': dict(check=('stage', 'check'), bench=('bench', 'bench'))}

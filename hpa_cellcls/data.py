@@ -6,7 +6,7 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/data.html.md"""
 
 # %% auto #0
 __all__ = ['stains', 'channels', 'Channels', 'one_channel', 'is_channel', 'read_pixels', 'scale_bits', 'resize_channel',
-           'parse_order', 'Found', 'look_through', 'find_fields', 'read_channel', 'read_field', 'composite',
+           'parse_order', 'Found', 'look_through', 'find_fields', 'is_table', 'read_channel', 'read_field', 'composite',
            'write_masks', 'read_masks', 'perceptual_hash', 'duplicate_groups', 'join_groups', 'write_fields',
            'read_fields', 'summarize_field', 'field_files', 'memory_of', 'field_size', 'measure_fields', 'with_pixels',
            'index', 'own_masks', 'preview', 'plot_fields', 'channel_stats', 'plot_intensities', 'stats']
@@ -26,7 +26,9 @@ from .labels import (class_plan, class_table, classes, co_occurrence, field_weig
 from .options import Place, Annotated, Auto, Count, Range, Scheduler, Several, Whole, command, with_options
 from .readers import (Finding, explore, fields_of, files_below, find_masks, join_place, pair_masks, pixel_of, project,
                                  read_place, split_place)
-from .stage import (Outcome, Record, UserError, existing, read_table, run_stage, write_bytes, write_figure, write_table)
+from .remote import forget, seen
+from .stage import (Outcome, Record, UserError, as_path, existing, is_url, read_table, run_stage, write_bytes, write_figure,
+                               write_table)
 
 # %% ../nbs/00_data.ipynb #4eb66e5e
 stains = dict(red='microtubules', green='protein', blue='nucleus', yellow='endoplasmic reticulum')
@@ -58,11 +60,12 @@ def _gray(im):
 def read_pixels(path: str|Path, # PNG, JPEG, TIFF or gzipped TIFF
                ) -> np.ndarray: # 8- or 16-bit, as stored
     "Read the pixels of a file; a `UserError` says why it cannot be read."
-    path = existing(path)
+    path = existing(path, remote=True)
     try:
         data = path.read_bytes()
         if not data: raise ValueError('the file is empty')
         pixels = _decode(path, gzip.decompress(data) if path.name.lower().endswith('.gz') else data)
+    except UserError: raise
     except Exception as e:
         raise UserError(f'{path}: cannot be read ({_reason(e)}); fetch or export it again.') from None
     return _of_known_type(pixels, path)
@@ -167,12 +170,14 @@ def _why_no_images(folder, other):
     return f'{start}, but {len(other)} other TIFFs; if they hold several channels, name them: --order red,green,blue,yellow.'
 
 # %% ../nbs/00_data.ipynb #80a8f7d4
-def look_through(folder: str|Path, # folder with the images
+def look_through(folder: str|Path, # folder with the images, or table of fields
                  order: str=None, # channels of TIFFs with several channels, such as `red,green,blue,yellow`
                  finding: Finding=Finding(), # how channels and fields of other namings are found
                 ) -> Found: # fields, what is wrong, what is left over
-    "See what is in a folder."
-    folder = existing(folder, 'folder')
+    "See what is in a folder, or in a table of fields."
+    forget()
+    folder = existing(folder, 'folder', remote=True)
+    if is_table(folder): return _listed_in(folder, order, finding)
     if order and not finding.is_default():
         raise UserError(f'--order {order}: does not go with --channels, --pattern or --project; leave it out.')
     if order or finding.is_default() and any(one_channel.fullmatch(p.name) for p in folder.iterdir()): return _by_our_names(folder, order)
@@ -205,9 +210,36 @@ def _why_no_fields(found):
 def _in_colours(path):
     "Is an image a picture in colours?"
     try:
-        with Image.open(path) as im: pixels = np.asarray(im.convert('RGB'))
+        with Image.open(io.BytesIO(path.read_bytes())) as im: pixels = np.asarray(im.convert('RGB'))
     except OSError: return False
     return bool((pixels != pixels[..., :1]).any())
+
+# %% ../nbs/00_data.ipynb #bf9e70cd
+def is_table(source: str|Path, # folder of images, or table of fields
+            ) -> bool: # True for a file or URL that ends with .csv
+    "Is it a table of fields?"
+    return str(source).lower().endswith('.csv') and (is_url(source) or Path(source).is_file())
+
+def _listed_in(file, order, finding):
+    "Fields of a table."
+    if order or not finding.is_default():
+        raise UserError(f'{file}: names its channels; leave out --order, --channels, --pattern and --project.')
+    table = read_table(file, 'table of fields', ('id', 'red', 'green', 'blue'))
+    twice = table.id[table.id.duplicated()]
+    if len(twice): raise UserError(f'{file}: the id {twice.iloc[0]!r} is there twice; keep one row.')
+    paths = {c: [_each_file(p, lambda f: _joined(str(file.parent), f)) for p in table.get(c, ['']*len(table))] for c in channels}
+    table = table[['id']].assign(**paths, pixel_um=pd.to_numeric(table.get('pixel_um'), 'coerce')).astype(dict(pixel_um=float))
+    wrong = {f['id']: f'the {c} channel is missing; add it to {file}' for f in table.to_dict('records')
+             for c in ('red', 'green', 'blue') if not f[c]}
+    taken = pd.DataFrame([(c, c, 'the table') for c in channels for p in table[c] if p], columns=['name', 'channel', 'how'])
+    return Found(file, table[~table.id.isin(wrong)].reset_index(drop=True), wrong, taken)
+
+def _each_file(path, change):
+    "The path of a channel with each of its files changed; an empty text stays empty."
+    files, place = split_place(path)
+    return join_place([change(f) for f in files], place) if path else ''
+
+def _joined(folder, file): return file if is_url(file) else f'{folder}/{file}' if is_url(folder) else os.path.join(folder, file)
 
 # %% ../nbs/00_data.ipynb #5b6dcbb8
 def read_channel(path: str, # image file, or with a place in it: `file.tif#2`, `file.lif#s0c2`, `a.tif|b.tif#zmax`
@@ -353,19 +385,17 @@ def write_fields(ws: str|Path, # workspace
     for c in channels: table[c] = [_each_file(p, lambda f: _relative(f, root)) for p in fields[c]]
     return write_table(Path(ws)/'fields.csv', table)
 
-def _each_file(path, change):
-    "The path of a channel with each of its files changed; an empty text stays empty."
-    files, place = split_place(path)
-    return join_place([change(f) for f in files], place) if path else ''
-
 def _relative(path, root):
     "A path relative to a folder if it is inside, else complete."
+    if is_url(path): return str(path)
     path = Path(path).resolve()
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 def read_fields(ws: str|Path, # workspace
                ) -> pd.DataFrame: # table of fields, with complete paths
     "Read `fields.csv`."
+    forget()
+    if is_url(ws): raise UserError(f'{ws}: must be a workspace on a disk of this machine; `hpa_cellcls put` copies its results to a URL.')
     file = Path(ws)/'fields.csv'
     if not file.exists(): raise UserError(f'{file}: is not there; make it with `hpa_cellcls index FOLDER --ws {ws}`.')
     columns = ('id', 'group', *label_columns[1:], *channels)
@@ -373,7 +403,7 @@ def read_fields(ws: str|Path, # workspace
     odd = [id for id in fields.id if '/' in id]
     if odd: raise UserError(f'{file}: the id {odd[0]!r} has a slash, but ids are names of files; write it with another sign.')
     folder = '' if Path(ws) == Path() else str(Path(ws))
-    for c in channels: fields[c] = [_each_file(p, lambda f: os.path.join(folder, f)) for p in fields[c]]
+    for c in channels: fields[c] = [_each_file(p, lambda f: _joined(folder, f)) for p in fields[c]]
     if 'pixel_um' not in fields: fields['pixel_um'] = ''
     fields['pixel_um'] = pd.to_numeric(fields.pixel_um, 'coerce').astype(float)
     return fields
@@ -403,7 +433,12 @@ def field_files(field: dict, # a row of the table of fields
                ) -> list: # paths
     "The image files of a field."
     files = {f for c in channels if field.get(c) for f in split_place(field[c])[0]}
-    return sorted(p for f in files for p in ([f] if not os.path.isdir(f) else map(str, files_below(f))))
+    return sorted((p for f in files for p in _parts_of(f)), key=str)
+
+def _parts_of(file):
+    "A file, or those of an OME-Zarr."
+    if is_url(file): return seen(file)
+    return map(str, files_below(file)) if os.path.isdir(file) else [file]
 
 def memory_of(fields: list, # rows of the table of fields, with width and height
              ) -> float: # bytes
@@ -413,10 +448,11 @@ def memory_of(fields: list, # rows of the table of fields, with width and height
 # %% ../nbs/00_data.ipynb #91511311
 def _sources(folder, labels):
     "Folder of the images and table of labels; in the competition's layout both are found from its root."
-    folder = existing(folder, 'folder')
+    folder = existing(folder, 'folder', remote=True)
+    if is_table(folder): return folder, labels
     has_images = any(one_channel.fullmatch(p.name) for p in folder.iterdir())
     images = folder/'train' if (folder/'train').is_dir() and not has_images else folder
-    tables = [p for p in (folder/'train.csv', folder.parent/'train.csv') if p.exists()]
+    tables = [p for p in (folder/'train.csv', folder.parent/'train.csv')[:1 if is_url(folder) else 2] if p.exists()]
     return images, labels or next(iter(tables), None)
 
 def _refuse_others(ws, fields):
@@ -424,8 +460,8 @@ def _refuse_others(ws, fields):
     if not (Path(ws)/'fields.csv').exists(): return
     known, new = read_fields(ws), fields.set_index('id').green
     def is_other(key, path):
-        if not Path(split_place(path)[0][0]).exists(): return False
-        return key not in new or Path(new[key]).resolve() != Path(path).resolve()
+        if not as_path(split_place(path)[0][0]).exists(): return False
+        return key not in new or as_path(new[key]).resolve() != as_path(path).resolve()
     others = [f'{key} is {path}' for key, path in zip(known.id, known.green) if is_other(key, path)]
     if not others and known.id.isin(new.index).any(): return
     example = others[0] if others else f'{known.id.iloc[0]} is not among these'
@@ -435,7 +471,7 @@ def _refuse_others(ws, fields):
 def _table_of(fields, folder, labels, found):
     "The table of labels; one that was found beside the folder is used only if it has any of the fields."
     table = read_labels(found) if found else None
-    guessed = found and not labels and Path(found).parent.resolve() != Path(folder).resolve()
+    guessed = found and not labels and as_path(found).parent.resolve() != as_path(folder).resolve()
     return None if guessed and not table.id.isin(fields.id).any() else table
 
 def _add_labels(fields, table, labels):
@@ -476,17 +512,18 @@ def _header(path):
 
 def _picture_header(file):
     "Of a PNG or JPEG that has its end."
-    with open(file, 'rb') as f:
+    with as_path(file).open('rb') as f:
         f.seek(-12, os.SEEK_END)
         end = f.read()
-    if not (end[4:8] == b'IEND' or end.endswith(b'\xff\xd9')): return None
-    with Image.open(file) as im: return im.height, im.width, 16 if im.mode.startswith('I') else 8
+        if not (end[4:8] == b'IEND' or end.endswith(b'\xff\xd9')): return None
+        f.seek(0)
+        with Image.open(f) as im: return im.height, im.width, 16 if im.mode.startswith('I') else 8
 
 def _tiff_header(file):
     "Of a TIFF of one page, of which no part lies beyond its end."
-    with tifffile.TiffFile(file) as tiff:
+    with as_path(file).open('rb') as f, tifffile.TiffFile(f) as tiff:
         page = tiff.pages[0]
-        whole = max(map(sum, zip(page.dataoffsets, page.databytecounts))) <= os.path.getsize(file)
+        whole = max(map(sum, zip(page.dataoffsets, page.databytecounts))) <= tiff.filehandle.size
         if len(tiff.pages) > 1 or page.ndim != 2 or page.dtype not in (np.uint8, np.uint16) or not whole: return None
         return *page.shape, 8*page.dtype.itemsize
 
@@ -513,7 +550,7 @@ def with_pixels(fields: pd.DataFrame, # table of fields
 # %% ../nbs/00_data.ipynb #c42761d0
 @command
 @with_options(Finding)
-def index(folder: str, # folder with the images, or with folders of them; or of the competition, with train/ and train.csv
+def index(folder: str, # folder with the images or folders of them, also s3:// or gs://; or a table of fields, also https://
           ws: Place='ws', # workspace, in which fields.csv is written
           labels: str=None, # table of labels (default: train.csv beside the images, if there is one)
           order: str=None, # channels of TIFFs with several channels, such as red,green,blue,yellow

@@ -33,8 +33,8 @@ from .quality import flags_now
 from .readers import Finding
 from .segmentation import check_segmenter, save_masks, segment, start_segmenter, with_masks
 from .stage import (
-    Inputs, Outcome, Record, UserError, digest, existing, fingerprint, free_cores, prepare_one, processes, run_one, sweep, whole_file,
-    with_progress, write_bytes, write_failures)
+    Inputs, Outcome, Record, UserError, digest, existing, fingerprint, free_cores, is_url, prepare_one, processes, run_one, sweep,
+    whole_file, with_progress, write_bytes, write_failures)
 from .submission import (
     field_shares, place_columns, prediction_columns, probability_columns, quality_columns, quality_measures, read_embeddings,
     read_predictions, write_predictions)
@@ -95,8 +95,11 @@ def load_classifiers(model: str, # folder of a model, or its name in WS/models; 
 # %% ../nbs/06_inference.ipynb #6c2b0a32
 def _workspace(source, ws, order=None, finding=Finding()):
     "Where results go."
-    source = existing(source, 'workspace or folder of images').resolve()
-    if not (source/'fields.csv').exists(): return Path(ws) if ws else source.with_name(f'{source.name}_ws')
+    if is_url(ws): raise UserError(f'--ws {ws}: must be on a disk of this machine; `hpa_cellcls put` copies results to object storage.')
+    source = existing(source, 'workspace or folder of images', remote=True).resolve()
+    name = f'{source.name.removesuffix(".csv")}_ws'
+    if is_url(source): return Path(ws or name)
+    if not (source/'fields.csv').exists(): return Path(ws) if ws else source.with_name(name)
     if ws and Path(ws).resolve() != source: raise UserError(f'{source}: is a workspace, where the results will go; leave out --ws.')
     if order: raise UserError(f'--order {order}: goes with a folder of images, and {source} is a workspace.')
     given = [k for k, v in vars(finding).items() if v]
@@ -110,7 +113,7 @@ def fields_to_predict(source: str|Path, # workspace, or folder of images
                       finding: Finding=Finding(), # how channels and fields of other namings are found
                      ) -> tuple: # table of fields, id -> what is wrong with it
     "The fields of a workspace, or of a folder of images that becomes one."
-    if (Path(source)/'fields.csv').exists(): return read_fields(source), {}
+    if not is_url(source) and (Path(source)/'fields.csv').exists(): return read_fields(source), {}
     fields, wrong = find_fields(source, order, finding)
     ids = {*fields.id, *wrong}
     if (Path(ws)/'fields.csv').exists(): _same_fields(ws, ids)
@@ -586,7 +589,7 @@ def _predict_maps(ws, model, name, own, segmenting, device, threads, n_jobs):
 # %% ../nbs/06_inference.ipynb #ec8a3549
 @command
 @with_options(CellOptions, FieldOptions, MapOptions, Segmenting, Finding)
-def predict(source: str, # folder of images, or a workspace
+def predict(source: str, # folder of images, also s3:// or gs://; table of fields, also https://; or a workspace
             model: Annotated[str, as_word, Several(str, once=True, some=True)]='starter', # name in WS/models, or folder; several: mean
             ws: str='', # workspace for a folder of images (SOURCE_ws)
             name: Name='', # name of the predictions: WS/predictions/NAME.parquet (that of the model)

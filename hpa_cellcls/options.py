@@ -18,7 +18,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Annotated, Literal
 from fastcore.docments import docments
-from .stage import UserError, existing
+from .stage import UserError, existing, is_url
 
 # %% ../nbs/00f_options.ipynb #d7477c9e
 class Range:
@@ -67,6 +67,7 @@ def is_place(text: str, # path of a folder or file to write
             ):
     "Check a path to write to: it is not empty, and none of its parents is a file."
     if not text.strip(): raise ValueError('must not be empty; write . for this folder')
+    if is_url(text): raise ValueError('must be on a disk of this machine; `hpa_cellcls put` copies results to object storage')
     near = next(p for p in Path(text).absolute().parents if p.exists())
     if not near.is_dir(): raise ValueError(f'cannot be written, since {near.name} is a file')
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 import numpy as np, pandas as pd, tifffile
 from .options import Annotated, Positive
-from .stage import UserError, existing
+from .stage import UserError, as_path, existing, is_url
 
 # %% ../nbs/00e_readers.ipynb #eff53caa
 stain_words = dict(
@@ -115,6 +115,10 @@ def _size(value, unit):
 # %% ../nbs/00e_readers.ipynb #352fc1fd
 def _local(element): return element.tag.rpartition('}')[2]
 
+def _openable(path):
+    "What libraries take: a path, or an open file for what is in object storage."
+    return path.open() if is_url(path) else path
+
 def _ome_images(text):
     "(channel names, micrometres of a pixel) of each image in OME-XML."
     found = []
@@ -138,7 +142,7 @@ class TiffImage:
                  path: Path, # .tif, .tiff, or gzipped
                 ):
         logging.getLogger('tifffile').setLevel(logging.CRITICAL)
-        self.tif = tifffile.TiffFile(io.BytesIO(gzip.decompress(path.read_bytes())) if path.suffix.lower() == '.gz' else path)
+        self.tif = tifffile.TiffFile(io.BytesIO(gzip.decompress(path.read_bytes())) if path.suffix.lower() == '.gz' else _openable(path))
         lost = re.search(r'\.ome\.tiff?', path.name, re.I) and not self.tif.is_ome
         if lost: raise ValueError('its OME metadata are missing, so it is truncated or damaged')
     def close(self): self.tif.close()
@@ -190,7 +194,7 @@ class ZarrImage:
                  path: Path, # folder
                 ):
         import zarr
-        self.images = zarr_images(zarr.open_group(path, mode='r'))
+        self.images = zarr_images(zarr.open_group(str(path), mode='r'))
         if not self.images: raise ValueError('it has no image with `multiscales`')
     def close(self): pass
     def _array(self, scene):
@@ -227,7 +231,7 @@ class Nd2Image:
                  path: Path, # .nd2
                 ):
         from nd2 import ND2File
-        self.file = ND2File(path)
+        self.file = ND2File(_openable(path))
     def close(self): self.file.close()
     def scenes(self) -> list: # of Scene
         "The positions of the file."
@@ -264,7 +268,7 @@ class LifImage:
                  path: Path, # .lif
                 ):
         from liffile import LifFile
-        self.file = LifFile(path)
+        self.file = LifFile(_openable(path))
         self.images = [*self.file.images]
     def close(self): self.file.close()
     def scenes(self) -> list: # of Scene
@@ -300,7 +304,7 @@ class CziImage:
                  path: Path, # .czi
                 ):
         from czifile import CziFile
-        self.file = CziFile(path)
+        self.file = CziFile(_openable(path))
         self.names, self.pixel_um = _czi_about(self.file.metadata())
         self.old = not hasattr(self.file, 'scenes')
         self.images = [self.file] if self.old else [*self.file.scenes.values()]
@@ -388,10 +392,11 @@ def open_image(image, # path, or an object like `bioio.BioImage`
               ): # a reader, with `scenes`, `plane` and `close`
     "Open an image of any known format; a `UserError` says why it cannot be read."
     if hasattr(image, 'get_image_data'): return BioImage(image)
-    path = existing(image)
+    path = existing(image, remote=True)
     if path.suffix.lower() not in _formats: raise UserError(f'{path}: is of no known format; export it as OME-TIFF.')
     reader, package = _formats[path.suffix.lower()]
     try: return reader(path)
+    except UserError: raise
     except ImportError as e:
         raise UserError(f"{path}: needs the package {package} ({e}); pip install 'hpa_cellcls[readers]'.") from None
     except Exception as e: raise UserError(_cannot(path, e)) from None
@@ -513,7 +518,7 @@ _indexes = ('Index.idx.xml', 'Index.xml', 'Index.ref.xml')
 def phenix_channels(folder: str|Path, # folder of the images
                    ) -> tuple: # number of each channel -> its name, and micrometres of a pixel or `None`
     "What the index of an Opera Phenix or Operetta says about its channels."
-    files = [f for at in (Path(folder), Path(folder).parent) for f in map(at.joinpath, _indexes) if f.exists()]
+    files = [f for at in (as_path(folder), as_path(folder).parent) for f in map(at.joinpath, _indexes) if f.exists()]
     if not files: return {}, None
     try: root = ElementTree.fromstring(files[0].read_bytes())
     except ElementTree.ParseError as e: raise UserError(_cannot(files[0], e)) from None
@@ -535,7 +540,7 @@ def files_below(folder: str|Path, # any folder
                ) -> list: # paths, in order; an OME-Zarr counts as a file
     "The files of a folder and of those in it."
     found = []
-    for path in sorted(Path(folder).iterdir()):
+    for path in sorted(as_path(folder).iterdir()):
         if path.name.startswith('.'): continue
         if path.is_file() or path.suffix.lower() == '.zarr': found.append(path)
         elif path.is_dir() and not (path/'fields.csv').exists(): found += files_below(path)
@@ -559,7 +564,7 @@ class Explored:
 def _id_of(folders, own, root):
     "Id of a field, from the folders below the root and its own name."
     folders = [f for f in folders if f.lower() != 'images']
-    if not own: own = folders.pop() if folders else Path(root).resolve().name
+    if not own: own = folders.pop() if folders else as_path(root).resolve().name
     if folders and folders[-1] == own: folders.pop()
     return '_'.join([*folders, own])
 
@@ -568,7 +573,7 @@ def explore(folder: str|Path, # with images, or with folders of them
            ) -> Explored: # rows of channels, what is wrong, what is left over
     "Look through a folder."
     out, given, seen, later = Explored(), channel_map(finding.channels), {}, []
-    for path in files_below(existing(folder, 'folder')):
+    for path in files_below(existing(folder, 'folder', remote=True)):
         below = path.relative_to(folder)
         parts = _by_name(below, finding, given)
         if path.name in _indexes: continue
@@ -728,8 +733,8 @@ def find_masks(folder: str|Path, # with label images
               ) -> tuple: # id -> dict with the file of cells and perhaps of nuclei, id -> what is wrong
     "Which label images belong to which field: by its id, or by the name of one of its files."
     found, pickles = {}, []
-    images = {Path(f).resolve() for c in stain_words for text in fields[c] if text for f in split_place(text)[0]}
-    for path in files_below(existing(folder, 'folder of masks')):
+    images = {as_path(f).resolve() for c in stain_words for text in fields[c] if text for f in split_place(text)[0]}
+    for path in files_below(existing(folder, 'folder of masks', remote=True)):
         if path.resolve() in images: continue
         below = path.relative_to(folder)
         match = mask_name.fullmatch(path.name) or re.fullmatch(r'(?P<stem>.+)(?P<kind>)\.(?:png|tiff?)', path.name, re.I)
