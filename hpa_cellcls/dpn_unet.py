@@ -321,10 +321,9 @@ def _cells(nuclei, cell_pred, k, scale):
     "Label image of the cells around the nuclei."
     border, cell = cv2.extractChannel(cell_pred, 1), cv2.extractChannel(cell_pred, 2)
     region = (cell/255 > max(.22, _half_otsu(cell))).astype(np.uint8)
-    level = enlarge(255 - cell, k)
-    cells = _renumber(flood(nuclei, region, level, k=k), int(nuclei.max())+1, 5500*scale**2)
+    cells = _renumber(flood(nuclei, region, 255 - cell, k=k), int(nuclei.max())+1, 5500*scale**2)
     body = _apart(cv2.morphologyEx(cells, cv2.MORPH_CLOSE, _disk(round(6*scale))))
-    grown = compete(_label(body), (body | enlarge((border > 12).astype(np.uint8), k)) > 0, level)
+    grown = compete(_label(body), (body | enlarge((border > 12).astype(np.uint8), k)) > 0, enlarge(255 - cell, k))
     return _label(_apart(grown), 5500*scale**2, connectivity=8)
 
 # %% ../nbs/01a_dpn_unet.ipynb #5f510702

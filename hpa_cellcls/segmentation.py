@@ -135,29 +135,45 @@ def _flooded(shape, at, labels, levels, lines):
     return label[inside]
 
 # %% ../nbs/01_segmentation.ipynb #d2a04dd4
+def _regions(seeds, mask):
+    "Regions of a mask; the label of each, and which of them have several."
+    n, regions = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+    if n <= 65536: regions = regions.astype(np.uint16)
+    at = np.flatnonzero((seeds > 0) & (regions > 0))
+    region, label = regions.ravel()[at], seeds.ravel()[at]
+    label_of = np.zeros(n, np.uint8 if seeds.dtype == np.uint8 else np.uint16)
+    label_of[region] = label
+    return regions, label_of, np.unique(region[label_of[region] != label])
+
+def _low_first(seeds, mask, level, steps=8):
+    "Seeds, grown to all that is connected with them below some level at which no other label can be reached."
+    grown = seeds*mask
+    for most in np.unique(np.quantile(level[mask], np.arange(steps)/steps)):
+        regions, label_of, contested = _regions(seeds, mask & (level <= most))
+        label_of[contested] = 0
+        grown = np.where(grown > 0, grown, label_of[regions])
+    return grown
+
 def flood(markers: np.ndarray, # label image, as large as the mask or `k` times as large
           mask: np.ndarray, # what to label
-          level: np.ndarray=None, # what is low is labelled first; `None`: what is near; as large as the result
+          level: np.ndarray=None, # what is low is labelled first; `None`: what is near; as large as the mask
           lines: bool=False, # leave a line of one pixel between labels?
           k: int=1, # size of a pixel of the mask in the result
          ) -> np.ndarray: # label image of 16 bits, or of 8 as the markers
     "Give each region of a mask the label of its only marker; with several markers, use a watershed."
-    n, regions = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
-    if n <= 65536: regions = regions.astype(np.uint16)
     large = markers.shape != mask.shape
     coarse = cv2.dilate(markers, np.ones((k, k), np.uint8), anchor=(0, 0))[::k, ::k] if large else markers
-    at = np.flatnonzero((coarse > 0) & (regions > 0))
-    region, label = regions.ravel()[at], coarse.ravel()[at]
-    label_of = np.zeros(n, np.uint8 if markers.dtype == np.uint8 else np.uint16)
-    label_of[region] = label
+    regions, label_of, contested = _regions(coarse, mask)
     flooded = enlarge(label_of[regions], k)
-    contested = np.unique(region[label_of[region] != label])
     boxes = ndimage.find_objects(regions) if len(contested) else []
     for i in contested:
-        box = tuple(slice(p.start*k, p.stop*k) for p in boxes[i-1])
-        inside = enlarge((regions[boxes[i-1]] == i).astype(np.uint8), k) > 0
-        seeds = markers[box] if large else enlarge(markers[boxes[i-1]], k)
-        flooded[box][inside] = compete(seeds*inside, inside, None if level is None else level[box], lines)[inside]
+        small, box = boxes[i-1], tuple(slice(p.start*k, p.stop*k) for p in boxes[i-1])
+        here = regions[small] == i
+        inside = enlarge(here.astype(np.uint8), k) > 0
+        seeds = (markers[box] if large else enlarge(markers[small], k))*inside
+        if level is not None and level.dtype == np.uint8:
+            seeds = np.where(seeds > 0, seeds, enlarge(_low_first(coarse[small], here, level[small]), k))
+        flooded[box][inside] = compete(seeds, inside, None if level is None else enlarge(level[small], k), lines)[inside]
     return flooded
 
 def enlarge(image: np.ndarray, # labels, or one channel
