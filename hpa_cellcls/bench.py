@@ -474,12 +474,12 @@ Regimes = Annotated[str, Several(str, once=True, some=True)]
 Seeds = Annotated[str, Several(int, Range(0), once=True, some=True)]
 
 @command
-def bench(what: Literal['speed', 'accuracy', 'real', 'review'], # speed, accuracy (of each system), real (images), or review (answers)
+def bench(what: Literal['speed', 'memory', 'accuracy', 'real', 'review'], # speed, memory, accuracy, real (images), or review (answers)
           dest: Place='bench', # folder for the table
           data: Annotated[str, as_word]='', # real: folder with fields, tables of labels, and perhaps masks and cells
           only: Annotated[str, Several(str, once=True)]='', # speed: benchmarks by name, such as cutting,reading (default: all)
           repeats: Count=5, # speed: counted runs of each implementation
-          size: Fraction=1, # speed: fraction of the full work; 1 for figures to publish
+          size: Fraction=1, # speed and memory: fraction of the full work; 1 for figures to publish
           systems: Systems='', # accuracy: names of systems, such as S1,best; 10a_accuracy has all (default: nine)
           regimes: Regimes='atlas,low,medium,high', # accuracy: label noise of the generated fields: atlas, low, medium, high
           seeds: Seeds='0', # accuracy: of the generated fields; 0, 1 and 2 are development seeds, report others
@@ -491,13 +491,16 @@ def bench(what: Literal['speed', 'accuracy', 'real', 'review'], # speed, accurac
           device: Device='cpu', # accuracy and real: cpu, cuda or mps
           n_jobs: Count=None, # accuracy: systems that run at the same time; real: processes (default: all cores)
          ) -> Outcome: # its note is the table
-    "Measure speed on this machine, the accuracy of every system on generated fields, or that of models on real images."
+    "Measure speed and memory on this machine, the accuracy of every system on generated fields, or that of models on real images."
     if what == 'real':
         from hpa_cellcls.real import real
         return real(data, models, dest, device, n_jobs, looks)
     if data: raise UserError(f'{data}: goes with `bench real`; `bench {what}` makes its own data.')
     if models: raise UserError(f'--models {models}: goes with `bench real`; `bench {what}` makes its own models.')
     if looks: raise UserError(f'--looks: goes with `bench real`, and not with `bench {what}`.')
+    if what == 'memory':
+        from hpa_cellcls.scale import memory
+        return memory(dest, size)
     if what == 'review':
         from hpa_cellcls.review_gain import review_gain
         return review_gain(budget, seeds, dest, device)

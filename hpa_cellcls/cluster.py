@@ -32,12 +32,9 @@ def versions() -> dict: # name -> version
     return dict(python=python, hpa_cellcls=code_checksum()) | {name: of(name) for name in _must_agree}
 
 def look_around(file: str|Path, # that this machine has just written
-                wait: float=10, # seconds until it must have appeared
                ) -> tuple: # versions, and whether the file is there
     "What a worker answers when it is asked what it has."
-    end = time.monotonic() + wait
-    while not (seen := _listed(Path(file))) and time.monotonic() < end: time.sleep(.2)
-    return versions(), seen
+    return versions(), _listed(Path(file))
 
 def _listed(file):
     "Is a file in its folder? A folder on another machine is looked through, since a name may be remembered as missing."
@@ -46,6 +43,7 @@ def _listed(file):
 
 # %% ../nbs/00i_cluster.ipynb #aca0aa41
 _patience = 60 # seconds that a scheduler and a first worker are waited for
+_appears = 10 # seconds until all workers must see a new file
 
 def _connected(address):
     "A client of the scheduler."
@@ -56,6 +54,15 @@ def _connected(address):
     except (OSError, TimeoutError):
         raise UserError(f'--cluster {address}: no scheduler answers there; start one by `dask scheduler`, or leave it out.') from None
 
+def _asked(client, mark):
+    "What each worker answers. A folder on another machine may need a moment to show a new file."
+    end = time.monotonic() + _appears
+    while True:
+        answers = client.run(look_around, mark, on_error='return')
+        blind = [a for a in answers.values() if not isinstance(a, Exception) and not a[1]]
+        if not blind or time.monotonic() > end: return answers
+        time.sleep(.2)
+
 def _agreed(client, address, folder):
     "Refuse a cluster without workers, and workers that have other versions or do not see the folder."
     try: client.wait_for_workers(1, timeout=_patience)
@@ -65,12 +72,15 @@ def _agreed(client, address, folder):
     mark = Path(folder).resolve()/f'.{uuid4().hex}.hpa_cellcls.tmp'
     mark.parent.mkdir(parents=True, exist_ok=True)
     mark.touch()
-    try: answers = client.run(look_around, mark, on_error='return')
+    try: answers = _asked(client, mark)
     finally: mark.unlink()
     for worker, answer in answers.items(): _check_answer(f'--cluster {address}: the worker {worker}', answer, mark.parent)
 
 def _check_answer(who, answer, folder):
     "Refuse a worker by what it has answered."
+    if isinstance(answer, OSError):
+        raise UserError(f'{who} does not answer ({answer}); end it, or wait until the scheduler gives it up, '
+                        'and run the same command again.')
     if isinstance(answer, Exception): raise UserError(f'{who} cannot run hpa_cellcls ({answer}); install it there, in the same version.')
     theirs, sees = answer
     differ = [f'{name} {theirs[name]} (here {v})' for name, v in versions().items() if theirs[name] != v]

@@ -20,7 +20,7 @@ from skimage import filters, measure, morphology, segmentation
 from torch import nn
 from fastcore.basics import patch
 from .models import compute_device, computing, precision, to_device
-from .segmentation import compete, flood
+from .segmentation import compete, enlarge, flood
 from .stage import UserError, content, digest, existing, sweep, write_bytes
 
 # %% ../nbs/01a_dpn_unet.ipynb #b9fe6ef4
@@ -238,48 +238,51 @@ def _disk(radius):
     y, x = np.mgrid[-radius:radius+1, -radius:radius+1]
     return (x*x + y*y <= radius*radius).astype(np.uint8)
 
-def _enlarge(image, k):
-    "Repeat every pixel k x k times."
-    return image if k == 1 else cv2.resize(image, None, fx=k, fy=k, interpolation=cv2.INTER_NEAREST)
-
 # %% ../nbs/01a_dpn_unet.ipynb #7ca34fdd
 def _sizes(labels, n):
     "Number of pixels of each label 0 to n-1."
-    if labels.dtype != np.uint16: return np.bincount(labels.ravel(), minlength=n)
+    if labels.dtype.itemsize > 2: return np.bincount(labels.ravel(), minlength=n)
     bins = max(n, 2)
     return cv2.calcHist([labels], [0], None, [bins], [0, bins]).ravel()[:n]
 
-def _renumber(labels, n, least):
-    "Remove labels with fewer than `least` pixels and number the others from 1."
-    keep = _sizes(labels, n) >= least
+def _look_up(table, labels):
+    "The entries of a table for all labels, with 8 bits where that is enough."
+    table = table.astype(np.uint8 if table.max() < 256 else np.uint16)
+    if labels.dtype != np.uint8 or table.dtype != np.uint8: return table[labels]
+    return cv2.LUT(labels, np.pad(table, (0, 256 - len(table))))
+
+def _renumber(labels, n, least, part_of=None):
+    "Remove labels with fewer than `least` pixels, those of one whole taken together, and number the others from 1."
+    sizes = _sizes(labels, n)
+    keep = (sizes if part_of is None else np.bincount(part_of, sizes)[part_of]) >= least
     keep[0] = False
     count = keep.sum()
     if count > 65535: raise UserError(f'{count} separate objects, and a mask holds 65535 at most; segment the field in parts.')
-    if count == n-1 and labels.dtype == np.uint16: return labels
-    return (np.cumsum(keep)*keep).astype(np.uint16)[labels]
+    return labels if count == n-1 and labels.dtype.itemsize < 3 else _look_up(np.cumsum(keep)*keep, labels)
 
 def _label(mask, least=0, connectivity=4):
     "Label the connected regions of a 0/1 mask that have at least `least` pixels."
     n, labels = cv2.connectedComponents(mask, connectivity=connectivity)
-    return _renumber(labels.astype(np.uint16) if n <= 65536 else labels, n, least)
+    return _renumber(labels.astype(np.uint8 if n <= 256 else np.uint16) if n <= 65536 else labels, n, least)
 
 # %% ../nbs/01a_dpn_unet.ipynb #ca39bfb6
-def _split(labels):
-    "Number the labels again, so that each connected part of a label has its own number."
-    n, regions = cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)
-    label_of = np.zeros(n, np.uint16)
-    label_of[regions] = labels
-    numbered = regions.astype(np.uint16)
-    mixed = np.unique(regions[label_of[regions] != labels])
-    boxes = ndi.find_objects(numbered) if len(mixed) else []
-    for i in mixed:
-        box = boxes[i-1]
-        inside = regions[box] == i
-        for label in np.unique(labels[box][inside])[1:]:
-            m, part = cv2.connectedComponents((inside & (labels[box] == label)).astype(np.uint8), connectivity=8)
-            numbered[box][part > 0] = part[part > 0] + n - 1
-            n += m - 1
-    return numbered
+def _parts(seeds, mask):
+    "Number seeds anew inside a mask, so that each has another number in each region of it; and the seed of each number."
+    n, regions = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    at = np.flatnonzero((seeds > 0) & (regions > 0))
+    numbers, found = np.unique(seeds.ravel()[at]*np.int64(n) + regions.ravel()[at], return_inverse=True)
+    parts = np.zeros(seeds.shape, np.uint8 if len(numbers) < 256 else np.uint16)
+    parts.ravel()[at] = found + 1
+    return parts, np.r_[0, numbers//n]
+
+def _in_order(labels, n, k):
+    "Number labels 1 to n-1 by their first pixels, as a scan from the top meets them; every k-th row and column is looked at."
+    some = labels[::k, ::k].ravel()
+    at = np.flatnonzero(some)[::-1]
+    first = np.full(n, labels.size)
+    first[some[at]] = at
+    first[0] = -1
+    return _look_up(np.argsort(np.argsort(first)), labels)
 
 def _apart(labels):
     "Mask of the objects without their outlines, so that neighbours are separate, and with their holes filled."
@@ -310,17 +313,17 @@ def _nuclei(nuclei_pred, border, k, scale):
     seeds = _label(((nucleus > 38) & (between + border <= 242)).astype(np.uint8), 500*area)
     filled = _label((nucleus <= 102).astype(np.uint8), 1000*area) == 0
     mask = _label(filled.astype(np.uint8), 8*area) > 0
-    labels = flood(_enlarge(seeds, k), mask, lines=True, k=k)
-    return _split(_renumber(labels, int(seeds.max())+1, 2500*scale**2))
+    parts, part_of = _parts(seeds, mask)
+    labels = _renumber(flood(parts, mask, lines=True, k=k), len(part_of), 2500*scale**2, part_of)
+    return _in_order(labels, int(labels.max())+1, k)
 
 def _cells(nuclei, cell_pred, k, scale):
     "Label image of the cells around the nuclei."
     border, cell = cv2.extractChannel(cell_pred, 1), cv2.extractChannel(cell_pred, 2)
     region = (cell/255 > max(.22, _half_otsu(cell))).astype(np.uint8)
-    level = _enlarge(255 - cell, k)
-    cells = _renumber(flood(nuclei, region, level, k=k), int(nuclei.max())+1, 5500*scale**2)
+    cells = _renumber(flood(nuclei, region, 255 - cell, k=k), int(nuclei.max())+1, 5500*scale**2)
     body = _apart(cv2.morphologyEx(cells, cv2.MORPH_CLOSE, _disk(round(6*scale))))
-    grown = compete(_label(body), (body | _enlarge((border > 12).astype(np.uint8), k)) > 0, level)
+    grown = compete(_label(body), (body | enlarge((border > 12).astype(np.uint8), k)) > 0, enlarge(255 - cell, k))
     return _label(_apart(grown), 5500*scale**2, connectivity=8)
 
 # %% ../nbs/01a_dpn_unet.ipynb #5f510702
@@ -334,8 +337,15 @@ def _maps(pred, name):
     if not (pred.min() >= 0 and pred.max() <= 1): raise UserError(f'{name}: has values outside 0 to 1, or NaN; give probabilities.')
     return np.rint(pred*255).astype(np.uint8)
 
+def _thinned(maps):
+    "Maps without the repetitions, if every pixel is repeated four times in both directions, as the official package does."
+    def repeats(rows): return len(rows) % 4 == 0 and all(np.array_equal(rows[i::4], rows[::4]) for i in (1, 2, 3))
+    if not all(repeats(m) and repeats(m[::4].swapaxes(0, 1)) for m in maps): return maps
+    return [np.ascontiguousarray(m[::4, ::4]) for m in maps]
+
 def _fit(maps, size, coarse):
     "Maps, resized if the field is not a whole number of times larger, and that number divided by `coarse`."
+    maps, size = _thinned(maps), size or maps[0].shape[:2]
     k = size[0]//maps[0].shape[0]
     if any((m.shape[0]*k, m.shape[1]*k) != tuple(size) for m in maps):
         maps = [cv2.resize(m, tuple(size)[::-1], interpolation=cv2.INTER_LINEAR) for m in maps]
@@ -354,11 +364,11 @@ def label_cell(nuclei_pred: np.ndarray, # probability maps of nuclei: height x w
     maps = _maps(nuclei_pred, 'nuclei_pred'), _maps(cell_pred, 'cell_pred')
     if maps[0].shape != maps[1].shape:
         raise UserError(f'nuclei_pred and cell_pred: are {maps[0].shape[:2]} and {maps[1].shape[:2]}; they must be of one field.')
-    (nuclei_pred, cell_pred), k = _fit(maps, size or maps[0].shape[:2], coarse)
+    (nuclei_pred, cell_pred), k = _fit(maps, size, coarse)
     nuclei = _nuclei(nuclei_pred, cv2.extractChannel(cell_pred, 1), k, scale/coarse)
     cells = _cells(nuclei, cell_pred, k, scale/coarse)
     in_nucleus = _label(((cells > 0) & (nuclei > 0)).astype(np.uint8), 2500*(scale/coarse)**2, connectivity=8) > 0
-    return _enlarge(cells*in_nucleus, coarse), _enlarge(cells, coarse)
+    return tuple(enlarge(labels, coarse).astype(np.uint16) for labels in (cells*in_nucleus, cells))
 
 # %% ../nbs/01a_dpn_unet.ipynb #c645e26a
 _recent = 'max_size' in inspect.signature(morphology.remove_small_objects).parameters
@@ -406,8 +416,9 @@ def label_nuclei(nuclei_pred: np.ndarray, # probability maps of nuclei: height x
     seeds = cv2.erode(((nucleus > 38) & (between <= 12)).astype(np.uint8), _cross)
     mask = _label((nucleus <= 102).astype(np.uint8), 1000*scale**2) == 0
     seeds = _label(seeds, connectivity=8)
-    labels = flood(seeds, mask, lines=True)
-    return _split(_renumber(labels, int(seeds.max())+1, 2500*scale**2))
+    parts, part_of = _parts(seeds, mask)
+    labels = _renumber(flood(parts, mask, lines=True), len(part_of), 2500*scale**2, part_of)
+    return _in_order(labels, int(labels.max())+1, 1).astype(np.uint16)
 
 # %% ../nbs/01a_dpn_unet.ipynb #a016fd03
 def _unit(image, name='image'):

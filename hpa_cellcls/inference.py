@@ -74,8 +74,12 @@ class Classifier:
         from hpa_cellcls.batches import view_embeddings, view_probabilities
         look = view_embeddings if embeddings else view_probabilities
         with torch.inference_mode():
-            parts = [self._predict(torch, x, look, views, reduce).cpu() for x in torch.from_numpy(crops).split(batch)]
+            parts = [self._filled_up(torch, x, look, views, reduce).cpu() for x in torch.from_numpy(crops).split(batch)]
             return torch.cat(parts).numpy()
+    def _filled_up(self, torch, x, *how):
+        step = 2**max(0, len(x).bit_length() - 3)
+        more = x.new_zeros((-len(x) % step, *x.shape[1:]))
+        return self._predict(torch, torch.cat([x, more]), *how)[:len(x)]
     def _predict(self, torch, x, look, *how):
         from hpa_cellcls.models import computing
         try: return look(self.network, self.prepare(x.to(self.device)), *how, computing(self.device, network=self.network))
