@@ -63,8 +63,8 @@ def learn_from_answers(split: Split, # with the model `best`
     without_failures(refine(split.ws, 'best-copied', name, reviewed=True, device=split.device))
     predictions = dict(cell=f'{name}.cell', field=name)
     for evidence, at in predictions.items():
-        without_failures(predict(split.test_ws, f'{split.ws}/models/{name}', name=at, field_context=evidence == 'field', device=split.device,
-                                 n_jobs=1))
+        how = dict(field_context=evidence == 'field', device=split.device, n_jobs=1)
+        without_failures(predict(split.test_ws, f'{split.ws}/models/{name}', name=at, **how))
     return [*predictions.items()]
 
 def worth(split: ReviewSplit, # where to measure
