@@ -114,7 +114,7 @@ def plot_worth(table: pd.DataFrame, # from `closed`
         ax.title.set_fontsize(9)
         ax.spines[['top', 'right']].set_visible(False)
     axs[0, 0].set_ylabel('gain in mAP of cells')
-    axs[0, 0].legend(frameon=False, fontsize=7)
+    axs[0, -1].legend(frameon=False, fontsize=7, loc='upper left')
     plt.close(fig)
     return fig
 
