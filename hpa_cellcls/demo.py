@@ -16,6 +16,7 @@ from .crops import cut, default_gap
 from .data import index
 from .inference import predict
 from .labels import join_labels
+from .models import find_model
 from .page import report
 from .score import score
 from .segmentation import segment
@@ -41,9 +42,10 @@ def evaluate_predictions(ws: str|Path, # workspace with masks and predictions
 
 # %% ../nbs/11_report.ipynb #e0e4743f
 sizes = dict(tiny=dict(fields=24, test=6, pixels=256, epochs=(1, 1, 1)),
-             small=dict(fields=240, test=60, pixels=512, epochs=(16, 6, 16)),
+             small=dict(fields=240, test=60, pixels=512, epochs=(12, 4, 12)),
              large=dict(fields=1000, test=300, pixels=512, epochs=(24, 12, 18)))
-_rows = {'single': 'S1, first stage', 'full': 'S1', 'best-no-context': 'best, without field context', 'best': 'best (ours)'}
+_rows = {'single': 'S1, first stage', 'full': 'S1', 'best-no-context': 'best, without field context', 'best': 'best (ours)',
+         'starter': 'starter (comes with the package)'}
 
 # %% ../nbs/11_report.ipynb #0911a2f8
 def _draw_and_segment(home, size, seed, n_jobs):
@@ -100,10 +102,9 @@ def demo(dest: Place='demo', # folder for all files of the demo
     _draw_and_segment(home, sizes[size], seed, n_jobs)
     _train_all(home/'ws', sizes[size]['epochs'], seed, threads)
     test, truth = home/'test', home/'test_data/truth'
-    predicted = []
-    for name in _rows:
-        model, no_context = home/'ws/models'/name.removesuffix('-no-context'), name.endswith('-no-context')
-        predicted.append(predict(test, str(model), name=name, field_context=not no_context, threads=threads, n_jobs=n_jobs))
+    models = {name: home/'ws/models'/name.removesuffix('-no-context') for name in _rows} | dict(starter=find_model('.', 'starter'))
+    how = dict(threads=threads, n_jobs=n_jobs, views='1')
+    predicted = [predict(test, str(models[name]), name=name, field_context=name != 'best-no-context', **how) for name in _rows]
     _print_step(7, 'Predicting the other fields', *predicted)
     table = pd.DataFrame({name: evaluate_predictions(test, name, truth) for name in _rows}).T
     write_table(home/'scores.csv', table.rename_axis('model').reset_index())
