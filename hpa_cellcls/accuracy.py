@@ -7,8 +7,8 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/accuracy.html.md"""
 # %% auto #0
 __all__ = ['budgets', 'regimes', 'registry', 'requires', 'extras', 'given_by_hard', 'ablations', 'metrics', 'costs', 'columns',
            'Budget', 'planned', 'Split', 'make_split', 'without_failures', 'register', 'store_label_statistics',
-           'peak_memory', 'total_usage', 'passes_spent', 'run_system', 'as_table', 'summary', 'plot_accuracy', 'paired',
-           'accuracy']
+           'predict_both', 'peak_memory', 'total_usage', 'passes_spent', 'run_system', 'as_table', 'summary',
+           'plot_accuracy', 'paired', 'accuracy']
 
 # %% ../nbs/10a_accuracy.ipynb #95ffff2f
 import inspect, json, os, subprocess, sys, threading
@@ -246,7 +246,10 @@ def _crop_schedule(plan, n, share=1):
     sizes = min(schedules, key=off_budget)
     return dict(sizes=','.join(map(str, sizes)), epochs=len(sizes))
 
-def _predict_both(split, name, model):
+def predict_both(split: Split, # with the model
+                 name: str, # of the predictions of the test fields; those without field context are NAME.cell
+                 model: str, # in the workspace of the split
+                ): # yields evidence (field, then cell) and name of predictions
     "Predictions with field context, then without."
     from hpa_cellcls.inference import predict
     for evidence, context, predictions in (('field', True, name), ('cell', False, f'{name}.cell')):
@@ -289,14 +292,14 @@ def _s1_growing(split, name):
 def _copy(split, name):
     _train(split, f'{name}-first', 'copied', split.cells.has_nucleus.sum())
     _estimate_statistics(split, f'{name}-first', name)
-    yield from _predict_both(split, name, name)
+    yield from predict_both(split, name, name)
 
 @register('best')
 def _best(split, name):
     plan = split.plan
     how = _crop_schedule(plan, split.cells.has_nucleus.sum()) | _gently(split)
     _call('best', split, name=name, side=plan.crop_size, **how, fold='0')
-    yield from _predict_both(split, name, name)
+    yield from predict_both(split, name, name)
 
 @register('oracle')
 def _oracle(split, name):
@@ -307,7 +310,7 @@ def _oracle(split, name):
     true, cells = true[known] > 0, cells[known]
     prevalences = true_prevalence(true, label_matrix(cells.candidates) > 0, cells.id.to_numpy())
     store_label_statistics(split.ws, f'{name}-first', name, true.mean(0), prevalences)
-    yield from _predict_both(split, name, name)
+    yield from predict_both(split, name, name)
 
 # %% ../nbs/10a_accuracy.ipynb #6d18f75a
 ablations = {'best-norefit': dict(steps=0), 'best-norevise': dict(first='copy-first')}
@@ -317,7 +320,7 @@ def _ablation(options):
     def run(split, name):
         from hpa_cellcls.label_noise import refine
         without_failures(refine(split.ws, name=name, device=split.device, **dict(first='best-copied') | options))
-        yield from _predict_both(split, name, name)
+        yield from predict_both(split, name, name)
     return run
 
 for _name, _options in ablations.items():

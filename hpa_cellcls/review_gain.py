@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 import numpy as np, pandas as pd
-from .accuracy import Budget, Split, make_split, registry, without_failures
+from .accuracy import Budget, Split, make_split, predict_both, registry, without_failures
 from .data import read_fields
 from .inference import predict
 from .label_noise import refine
@@ -49,7 +49,7 @@ orders = dict(teach=dict(order='teach'), random=dict(order='random'))
 orders['yes-no'] = dict(order='teach', yes_no=True)
 
 def scores(split: Split, # where to measure
-           predictions: list, # evidence (cell or field) and name of predictions of the test fields, in pairs
+           predictions, # iterable of pairs: evidence (field or cell), name of predictions of the test fields
            **about, # what else is in the rows
           ): # yields dictionaries
     "Rows with the mAP of single cells."
@@ -58,14 +58,10 @@ def scores(split: Split, # where to measure
 
 def learn_from_answers(split: Split, # with the model `best`
                        name: str, # of the new model
-                      ) -> list: # evidence and name of predictions of the test fields, in pairs
+                      ): # yields evidence and name of predictions of the test fields
     "Refine the network of `best` again, with the answers that are there."
     without_failures(refine(split.ws, 'best-copied', name, reviewed=True, device=split.device))
-    predictions = dict(cell=f'{name}.cell', field=name)
-    for evidence, at in predictions.items():
-        how = dict(field_context=evidence == 'field', device=split.device, n_jobs=1)
-        without_failures(predict(split.test_ws, f'{split.ws}/models/{name}', name=at, **how))
-    return [*predictions.items()]
+    yield from predict_both(split, name, name)
 
 def worth(split: ReviewSplit, # where to measure
           counts: list, # numbers of answers, increasing
@@ -74,7 +70,7 @@ def worth(split: ReviewSplit, # where to measure
     "What answers buy: without any, with some in each order, and with all true labels (oracle)."
     make_split(split, 1)
     rows = partial(scores, split, fields=split.fields, seed=split.seed)
-    for system in ('best', 'oracle'): yield from rows([*registry[system](split, system)], order=system, answers=0)
+    for system in ('best', 'oracle'): yield from rows(registry[system](split, system), order=system, answers=0)
     asked, truth = cells_to_ask(split), f'{split.home}/data/truth/cells.csv'
     for order, how in orders.items():
         answers = Answers(split.ws)
@@ -87,13 +83,14 @@ def worth(split: ReviewSplit, # where to measure
 sizes = dict(tiny=(12, [8]), small=(240, [100, 300, 1000]), large=(800, [100, 300, 1000]))
 
 def closed(table: pd.DataFrame, # from `worth`, some seeds
-          ) -> pd.DataFrame: # the rows with answers, with `closed`
+          ) -> pd.DataFrame: # the rows with answers, with `gap`, `gain` and `closed`
     "Which share of the gap between no answers and all true labels is closed; the gap is the mean over the seeds."
     of_seed = ['fields', 'evidence', 'seed']
     ends = table.pivot_table('cell_mAP', of_seed, 'order')[['best', 'oracle']].reset_index()
     ends['gap'] = (ends.oracle - ends.best).groupby([ends.fields, ends.evidence]).transform('mean')
     rows = table[table.order.isin([*orders])].merge(ends, on=of_seed)
-    return rows.assign(gain=rows.cell_mAP - rows.best, closed=(rows.cell_mAP - rows.best)/rows.gap)
+    rows['gain'] = rows.cell_mAP - rows.best
+    return rows.assign(closed=rows.gain/rows.gap)
 
 _looks = {'teach': ('#1d6a96', 'what teaches most'), 'yes-no': ('#76b7b2', 'the same, yes or no'), 'random': ('#d1495b', 'at random')}
 
@@ -109,7 +106,7 @@ def plot_worth(table: pd.DataFrame, # from `closed`
             ax.plot(of_order.answers, of_order.gain, '.', color=colour, alpha=.4)
             ax.plot(of_order.groupby('answers').gain.mean(), 'o-', color=colour, label=name)
         ax.axhline(0, color='#888', lw=.8)
-        ax.axhline((rows.gain/rows.closed).mean(), color='#888', lw=.8, ls='--', label='all true labels')
+        ax.axhline(rows.gap.iloc[0], color='#888', lw=.8, ls='--', label='all true labels')
         ax.set(title=f'{n} fields, {dict(cell="each cell alone", field="with field context")[evidence]}', xlabel='answers', xscale='log')
         ax.title.set_fontsize(9)
         ax.spines[['top', 'right']].set_visible(False)

@@ -108,8 +108,7 @@ def run_best(ws: str, # workspace with fields.csv
     steps.append(train(ws, first, labels=labels, select='last', epochs=epochs, sizes=sizes, refine_labels=refine_labels,
                        min_nucleus=min_nucleus, fold=fold, **kwargs))
     refining = {k: v for k, v in how.items() if k != 'n_jobs'}
-    refining |= {k: kwargs[k] for k in ('prior', 'review_weight') if k in kwargs}
-    steps.append(refine(ws, first, name, reviewed=reviewed, **refining))
+    steps.append(refine(ws, first, name, prior=kwargs.get('prior', 'atlas'), reviewed=reviewed, **refining))
     if target: steps.append(predict(target, f'{ws}/models/{name}', name=name, field_context=field_context, views=str(views), **how))
     return report_steps(steps)
 
