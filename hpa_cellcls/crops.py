@@ -120,7 +120,9 @@ def window(cell: pd.Series|dict, # a row of `measure_cells`
     "The part of the field that a crop shows."
     y0, x0, y1, x1 = (int(cell[k]) for k in ('y0', 'x0', 'y1', 'x1'))
     pad = round(margin*max(y1 - y0, x1 - x0))
-    if frame == 'squash': return y0 - pad, x0 - pad, y1 + pad, x1 + pad
+    if frame == 'squash':
+        tall, wide = (max(pad, -(n//4)) for n in (y1 - y0, x1 - x0))
+        return y0 - tall, x0 - wide, y1 + tall, x1 + wide
     if frame == 'fit':
         side = max(y1 - y0, x1 - x0) + 2*pad
         cy, cx = (y0 + y1)/2, (x0 + x1)/2
@@ -295,7 +297,7 @@ def cut(ws: str, # workspace with fields.csv and masks
         side: Annotated[int, Range(64, 512)]=128, # height and width of a crop in pixels
         keep: Literal['masked', 'neighbours', 'all']='masked', # show: masked (the cell alone), neighbours (all but other cells), all
         frame: Literal['fit', 'fixed', 'squash']='fit', # fit (square around the cell), fixed (same scale for all), squash (stretched)
-        margin: Annotated[float, Range(0, 1)]=.05, # fit and squash: margin around the box, as a fraction of its longer side
+        margin: Annotated[float, Range(-.25, 1)]=.05, # fit and squash: margin, as a fraction of the box's longer side; below 0 cuts it
         span: Annotated[float, Range(above=0, most=1)]=.4, # fixed: side of the window, as a fraction of the field's longer side
         gap: Annotated[float, Range(0, .1)]=0, # masked: minimum distance to other cells, as a fraction of the field's longer side
         only: Channels='red,green,blue,yellow', # channels of the crops

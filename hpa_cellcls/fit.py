@@ -165,8 +165,10 @@ def classes_without_examples(targets: np.ndarray, # examples x classes, of the t
 # %% ../nbs/03f_fit.ipynb #d16f53f9
 def is_weight_file(init: str, # as typed
                   ) -> bool: # True for the name of a file of weights
-    "Files of weights are recognised by their suffix."
-    return str(init).endswith(('.safetensors', '.pth', '.pt'))
+    "Files of weights are recognised by their suffix; the one in the folder of a model stands for that model."
+    file = Path(init)
+    if file.name == 'model.safetensors' and file.with_name('model.json').exists(): return False
+    return file.suffix in ('.safetensors', '.pth', '.pt')
 
 def check_init(ws: str|Path, # workspace
                init: str, # as typed

@@ -639,6 +639,7 @@ def find_model(ws: str|Path, # workspace
     if folder is None:
         raise UserError(f'{model}: no such model in {Path(ws)/"models"}, and no such folder; give one of the two, or starter.')
     if folder.is_dir(): return folder
+    if folder.name == 'model.safetensors' and folder.with_name('model.json').exists(): return folder.parent
     raise UserError(f'{folder}: is a file; give the folder of a model, with model.json and model.safetensors in it.')
 
 # %% ../nbs/03a_models.ipynb #3a77d4e6

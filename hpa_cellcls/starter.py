@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from .crops import cut
 from .data import index
-from .fit import Init, check_init
+from .fit import Init, check_init, is_weight_file
 from .inference import predict
 from .labels import classes
-from .models import load_model, read_model_card, save_model
+from .models import find_model, load_model, read_model_card, save_model
 from .options import Annotated, Auto, Count, Place, Range, command
 from .segmentation import segment
 from .stage import Outcome, UserError, write_text
@@ -46,8 +46,9 @@ def starter(dest: Place='starter', # folder for everything; the model is DEST/st
             test: Annotated[int, Range(2, 10**5)]=200, # number of other fields, for the card
             size: Annotated[int, Range(256, 2048)]=512, # height and width of a field in pixels
             side: Annotated[int, Range(64, 224)]=96, # height and width of a crop in pixels
+            margin: Annotated[float, Range(-.25, 1)]=.05, # margin around a cell, as a fraction of its longer side
             epochs: Count=2, # number of epochs
-            init: Init='imagenet', # initial weights: random (empty), imagenet, or a file
+            init: Init='imagenet', # initial weights: random (empty), imagenet, a file, the folder of a model, or starter
             seed: Annotated[int, Range(0, 2**30)]=0, # random seed of the fields and the training
             threads: Auto=2, # CPU threads of the training; their number changes results at rounding level
             n_jobs: Auto=None, # processes (auto: as many as cores and memory allow)
@@ -55,22 +56,32 @@ def starter(dest: Place='starter', # folder for everything; the model is DEST/st
     "Make the model that the package carries, from generated fields alone; an hour on two cores."
     home = Path(dest)
     ws, models = home/'ws', home/'ws'/'models'
-    check_init('.', init)
-    for outcome in _cells(home/'data', ws, fields, size, side, seed, n_jobs): print(outcome, flush=True)
+    begun, before = _begin(init)
+    for outcome in _cells(home/'data', ws, fields, size, dict(side=side, margin=margin), seed, n_jobs): print(outcome, flush=True)
     _, known = write_true_targets(ws, 'truth', CellStore(ws/'cells').table, home/'data/truth/cells.csv')
-    trained = train(ws, 'starter', init=init, epochs=epochs, seed=seed, threads=threads, **_recipe)
+    trained = train(ws, 'starter', init=begun, epochs=epochs, seed=seed, threads=threads, **_recipe)
     scores = _scores(home/'test_data', home/'test', models/'starter', test, size, seed + 1000, n_jobs)
-    learned = dict(fields=fields, cells=int(known.sum()), epochs=epochs, **_drawing)
-    folder = save_small(models/'starter', home/'starter', learned_from=learned, scores_on_generated_fields=scores, views=4)
+    learned = dict(fields=fields, cells=int(known.sum()), epochs=epochs, seed=seed, side=side, margin=margin, **_drawing, **before)
+    recipe = read_model_card(models/'starter')['about']['trained'] | dict(init=init)
+    folder = save_small(models/'starter', home/'starter', trained=recipe, learned_from=learned, scores_on_generated_fields=scores, views=4)
     write_text(folder/'README.md', model_card(folder))
     return Outcome('starter', {'starter': scores}, trained.failed, note=f'{folder} is made; on {test} other generated fields: {scores}')
 
-def _cells(data, ws, fields, size, side, seed, n_jobs):
+def _begin(init):
+    "Initial weights, where a training of the same name finds them, and what they had learned from."
+    check_init('.', init)
+    if init in ('', 'imagenet') or is_weight_file(init): return init, {}
+    folder = find_model('.', init).resolve()
+    about = read_model_card(folder)['about']
+    learned = about.get('learned_from')
+    return str(folder), dict(before=learned | dict(init=about['trained']['init'])) if learned else {}
+
+def _cells(data, ws, fields, size, how, seed, n_jobs):
     "Draw fields, and cut out the cells that are found in them; the outcome of each stage."
     yield synth(data, fields, size, seed, n_jobs=n_jobs, **_drawing)
     yield index(data, ws, folds=2, n_jobs=n_jobs)
     yield segment(ws, n_jobs=n_jobs)
-    yield cut(ws, side=side, frame='fit', n_jobs=n_jobs)
+    yield cut(ws, frame='fit', n_jobs=n_jobs, **how)
 
 def _scores(data, ws, model, fields, size, seed, n_jobs):
     "Scores of a model on other generated fields."
@@ -85,18 +96,16 @@ def model_card(folder: str|Path, # of a model that `starter` made
     "What a starter has learned from, how well it does, and what it is not for."
     card = read_model_card(folder)
     about, learned = card['about'], card['about']['learned_from']
-    scores, start = about['scores_on_generated_fields'], about['trained']['init']
-    prior = np.array(about['class_prior'])
+    scores, prior = about['scores_on_generated_fields'], np.array(about['class_prior'])
     rarest = prior.argmin()
-    begun = 'the weights that its makers trained on ImageNet (Apache-2.0)' if start == 'imagenet' else start or 'random weights'
     return f"""# Starter model of hpa_cellcls
 
 **What it does.** It tells for a single cell which of 19 locations its protein shows, from four channels
-({", ".join(about["channels"])}: microtubules, protein, nucleus, endoplasmic reticulum). Crops of {about["side"]} pixels that fit the cell.
+({", ".join(about["channels"])}: microtubules, protein, nucleus, endoplasmic reticulum). Crops of {about["side"]} pixels that fit the cell
+(margin {about["store"]["margin"]:g} of its longer side).
 
-**What it has seen.** {learned["cells"]:,} cells of {learned["fields"]:,} generated fields in the look of the atlas,
-{learned["epochs"]} epochs, with the true labels of every cell; no real image. Network: {card["network"]["arch"]},
-begun with {begun}.
+**What it has seen.** {_seen(learned, about["trained"]["init"])}.
+The true labels of every cell were known; no real image is among them. Network: {card["network"]["arch"]}.
 
 **How well it does.** On {scores["cells"]:,} cells of other generated fields: mean average precision {scores["cell_mAP"]},
 F1 {scores["cell_F1"]}, calibration error {scores["ECE"]}. On real images: see the page 10b_real of the documentation.
@@ -109,3 +118,10 @@ Nobody has checked its probabilities on real cells.
 
 **Licence.** Apache-2.0, as the package.
 """
+
+def _seen(learned, init):
+    "The fields of one training, and of those before it."
+    this = f'{learned["cells"]:,} cells of {learned["fields"]:,} generated fields in the look of the atlas, {learned["epochs"]} epoch(s)'
+    if 'before' in learned: return f'{this}, after\n{_seen(learned["before"], learned["before"]["init"])}'
+    begun = 'the weights that its makers trained on ImageNet (Apache-2.0)' if init == 'imagenet' else init or 'random weights'
+    return f'{this}, begun with\n{begun}'
