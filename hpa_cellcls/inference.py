@@ -44,6 +44,7 @@ def cut_settings(about: dict, # description of a model
                 ) -> dict: # for `cut_cell`
     "How the crops of a model are cut."
     how = {k: about['store'][k] for k in ('side', 'keep', 'frame', 'margin', 'span', 'gap', 'window_um') if k in about['store']}
+    if 'margin' in about: how['margin'] = about['margin'] # a model may want to be shown cells closer than it has learned
     return dict(how, side=about['side'], only=tuple(about['channels']))
 
 class Classifier:

@@ -46,7 +46,8 @@ def starter(dest: Place='starter', # folder for everything; the model is DEST/st
             test: Annotated[int, Range(2, 10**5)]=200, # number of other fields, for the card
             size: Annotated[int, Range(256, 2048)]=512, # height and width of a field in pixels
             side: Annotated[int, Range(64, 224)]=96, # height and width of a crop in pixels
-            margin: Annotated[float, Range(-.25, 1)]=.05, # margin around a cell, as a fraction of its longer side
+            margin: Annotated[float, Range(-.25, 1)]=.05, # margin around a cell in training, as a fraction of its longer side
+            closer: Annotated[float, Range(0, .25)]=.15, # by how much less margin there is when it predicts
             epochs: Count=2, # number of epochs
             init: Init='imagenet', # initial weights: random (empty), imagenet, a file, the folder of a model, or starter
             seed: Annotated[int, Range(0, 2**30)]=0, # random seed of the fields and the training
@@ -60,10 +61,11 @@ def starter(dest: Place='starter', # folder for everything; the model is DEST/st
     for outcome in _cells(home/'data', ws, fields, size, dict(side=side, margin=margin), seed, n_jobs): print(outcome, flush=True)
     _, known = write_true_targets(ws, 'truth', CellStore(ws/'cells').table, home/'data/truth/cells.csv')
     trained = train(ws, 'starter', init=begun, epochs=epochs, seed=seed, threads=threads, **_recipe)
-    scores = _scores(home/'test_data', home/'test', models/'starter', test, size, seed + 1000, n_jobs)
     learned = dict(fields=fields, cells=int(known.sum()), epochs=epochs, seed=seed, side=side, margin=margin, **_drawing, **before)
     recipe = read_model_card(models/'starter')['about']['trained'] | dict(init=init)
-    folder = save_small(models/'starter', home/'starter', trained=recipe, learned_from=learned, scores_on_generated_fields=scores, views=4)
+    small = save_small(models/'starter', models/'small', trained=recipe, learned_from=learned, views=4, margin=round(margin - closer, 6))
+    scores = _scores(home/'test_data', home/'test', small, test, size, seed + 1000, n_jobs)
+    folder = save_small(small, home/'starter', scores_on_generated_fields=scores)
     write_text(folder/'README.md', model_card(folder))
     return Outcome('starter', {'starter': scores}, trained.failed, note=f'{folder} is made; on {test} other generated fields: {scores}')
 
@@ -102,7 +104,7 @@ def model_card(folder: str|Path, # of a model that `starter` made
 
 **What it does.** It tells for a single cell which of 19 locations its protein shows, from four channels
 ({", ".join(about["channels"])}: microtubules, protein, nucleus, endoplasmic reticulum). Crops of {about["side"]} pixels that fit the cell
-(margin {about["store"]["margin"]:g} of its longer side).
+(margin {about["store"]["margin"]:g} of its longer side in training, {about.get("margin", about["store"]["margin"]):g} in predictions).
 
 **What it has seen.** {_seen(learned, about["trained"]["init"])}.
 The true labels of every cell were known; no real image is among them. Network: {card["network"]["arch"]}.
