@@ -124,7 +124,7 @@ def window(cell: pd.Series|dict, # a row of `measure_cells`
         tall, wide = (max(pad, -(n//4)) for n in (y1 - y0, x1 - x0))
         return y0 - tall, x0 - wide, y1 + tall, x1 + wide
     if frame == 'fit':
-        side = max(1, max(y1 - y0, x1 - x0) + 2*pad)
+        side = max(y1 - y0, x1 - x0) + 2*pad
         cy, cx = (y0 + y1)/2, (x0 + x1)/2
     else:
         side = max(1, round(span*max(shape)))

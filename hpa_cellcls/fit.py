@@ -31,9 +31,9 @@ from .labels import classes
 from .losses import LossName, named_loss
 from .distributed import (
     all_gather, all_sum, distributed_training, first_process_first, join, per_process, rank_and_size, single_process_only, unwrapped)
-from hpa_cellcls.models import (
-    Arch, Network, compute_device, computing, find_model, load_bestfitting, load_model, load_subcell, precision, read_weights, save_model,
-    to_device)
+from .models import (
+    Arch, Network, compute_device, computing, find_model, is_of_model, load_bestfitting, load_model, load_subcell, precision, read_weights,
+    save_model, to_device)
 from hpa_cellcls.options import (
     Amount, Annotated, Auto, Count, Device, Duration, Folds, Literal, Log, Positive, Range, ShareBelowOne, Sides, Whole, defaults_of,
     seconds)
@@ -166,9 +166,7 @@ def classes_without_examples(targets: np.ndarray, # examples x classes, of the t
 def is_weight_file(init: str, # as typed
                   ) -> bool: # True for the name of a file of weights
     "Files of weights are recognised by their suffix; the one in the folder of a model stands for that model."
-    file = Path(init)
-    if file.name == 'model.safetensors' and file.with_name('model.json').exists(): return False
-    return file.suffix in ('.safetensors', '.pth', '.pt')
+    return Path(init).suffix in ('.safetensors', '.pth', '.pt') and not is_of_model(init)
 
 def check_init(ws: str|Path, # workspace
                init: str, # as typed

@@ -8,8 +8,8 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/models.html.md"""
 __all__ = ['Arch', 'bestfitting_mean', 'bestfitting_std', 'starter_folder', 'SmallBody', 'is_arch', 'trim_body',
            'channel_filters', 'Adapter', 'add_adapter', 'read_weights', 'carried_weights', 'local_weights', 'make_body',
            'timm_body', 'make_head', 'Network', 'as_feature_map', 'describe', 'load_bestfitting', 'load_subcell',
-           'save_model', 'read_model_card', 'load_tensors', 'class_difference', 'load_model', 'find_model',
-           'compute_device', 'precision', 'to_device', 'computing', 'export_model']
+           'save_model', 'read_model_card', 'load_tensors', 'class_difference', 'load_model', 'is_of_model',
+           'find_model', 'compute_device', 'precision', 'to_device', 'computing', 'export_model']
 
 # %% ../nbs/03a_models.ipynb #5bd061d4
 import difflib, importlib, io, json, re
@@ -629,6 +629,11 @@ def load_model(folder: str|Path, # of a saved model
 # %% ../nbs/03a_models.ipynb #a0716b66
 starter_folder = Path(str(files('hpa_cellcls')))/'weights'/'starter'
 
+def is_of_model(file: str|Path, # of weights
+               ) -> bool: # True if it is the one in the folder of a model
+    "Does a file of weights belong to a saved model?"
+    return Path(file).name == 'model.safetensors' and Path(file).with_name('model.json').exists()
+
 def find_model(ws: str|Path, # workspace
                model: str, # name of a model in WS/models, the folder of a model, or starter
               ) -> Path: # its folder
@@ -639,7 +644,7 @@ def find_model(ws: str|Path, # workspace
     if folder is None:
         raise UserError(f'{model}: no such model in {Path(ws)/"models"}, and no such folder; give one of the two, or starter.')
     if folder.is_dir(): return folder
-    if folder.name == 'model.safetensors' and folder.with_name('model.json').exists(): return folder.parent
+    if is_of_model(folder): return folder.parent
     raise UserError(f'{folder}: is a file; give the folder of a model, with model.json and model.safetensors in it.')
 
 # %% ../nbs/03a_models.ipynb #3a77d4e6

@@ -97,7 +97,8 @@ def tell_cells(classifier: Classifier, # a network of cells
               ) -> tuple: # classes of the file, cells by true and predicted class
     "Let a network tell cells apart among the classes that there are."
     present = np.unique(labels)
-    predicted = classifier(np.stack([_as_cut(c, classifier.how) for c in crops]))[:, present].argmax(1)
+    views = classifier.about.get('views', 1) # as `predict` asks it
+    predicted = classifier(np.stack([_as_cut(c, classifier.how) for c in crops]), views)[:, present].argmax(1)
     return present, np.array([np.bincount(predicted[labels == k], minlength=len(present)) for k in present])
 
 def _as_cut(crop, how):

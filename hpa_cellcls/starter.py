@@ -55,15 +55,17 @@ def starter(dest: Place='starter', # folder for everything; the model is DEST/st
             n_jobs: Auto=None, # processes (auto: as many as cores and memory allow)
            ) -> Outcome: # its note gives the scores
     "Make the model that the package carries, from generated fields alone; an hour on two cores."
+    shown = round(margin - closer, 6)
+    if shown < -.25: raise UserError(f'--closer {closer:g}: leaves a margin of {shown:g} in predictions, and -.25 is the least.')
     home = Path(dest)
     ws, models = home/'ws', home/'ws'/'models'
     begun, before = _begin(init)
     for outcome in _cells(home/'data', ws, fields, size, dict(side=side, margin=margin), seed, n_jobs): print(outcome, flush=True)
     _, known = write_true_targets(ws, 'truth', CellStore(ws/'cells').table, home/'data/truth/cells.csv')
     trained = train(ws, 'starter', init=begun, epochs=epochs, seed=seed, threads=threads, **_recipe)
-    learned = dict(fields=fields, cells=int(known.sum()), epochs=epochs, seed=seed, side=side, margin=margin, **_drawing, **before)
+    learned = dict(fields=fields, cells=int(known.sum()), epochs=epochs, **_drawing, **before)
     recipe = read_model_card(models/'starter')['about']['trained'] | dict(init=init)
-    small = save_small(models/'starter', models/'small', trained=recipe, learned_from=learned, views=4, margin=round(margin - closer, 6))
+    small = save_small(models/'starter', models/'small', trained=recipe, learned_from=learned, views=4, margin=shown)
     scores = _scores(home/'test_data', home/'test', small, test, size, seed + 1000, n_jobs)
     folder = save_small(small, home/'starter', scores_on_generated_fields=scores)
     write_text(folder/'README.md', model_card(folder))
@@ -75,8 +77,8 @@ def _begin(init):
     if init in ('', 'imagenet') or is_weight_file(init): return init, {}
     folder = find_model('.', init).resolve()
     about = read_model_card(folder)['about']
-    learned = about.get('learned_from')
-    return str(folder), dict(before=learned | dict(init=about['trained']['init'])) if learned else {}
+    if 'learned_from' not in about: return str(folder), {}
+    return str(folder), dict(before=about['learned_from'] | {k: about['trained'][k] for k in ('init', 'seed')} | about['store'])
 
 def _cells(data, ws, fields, size, how, seed, n_jobs):
     "Draw fields, and cut out the cells that are found in them; the outcome of each stage."
@@ -123,7 +125,9 @@ Nobody has checked its probabilities on real cells.
 
 def _seen(learned, init):
     "The fields of one training, and of those before it."
-    this = f'{learned["cells"]:,} cells of {learned["fields"]:,} generated fields in the look of the atlas, {learned["epochs"]} epoch(s)'
+    epochs = learned["epochs"]
+    this = f'{learned["cells"]:,} cells of {learned["fields"]:,} generated fields in the look of the atlas, '
+    this += f'{epochs} epoch{"s"*(epochs != 1)}'
     if 'before' in learned: return f'{this}, after\n{_seen(learned["before"], learned["before"]["init"])}'
     begun = 'the weights that its makers trained on ImageNet (Apache-2.0)' if init == 'imagenet' else init or 'random weights'
     return f'{this}, begun with\n{begun}'
