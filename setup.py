@@ -17,7 +17,7 @@ setup(
     long_description=(here/'README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
     install_requires=lines('requirements'),
     extras_require={extra: lines(f'{extra}_requirements') for extra in (
-        'cluster', 'dev', 'docs', 'export', 'fast', 'hpacellseg', 'kaggle', 'many', 'onnx', 'pretrained', 'readers', 'remote',
+        'cluster', 'dev', 'docs', 'export', 'fast', 'gs', 'hpacellseg', 'kaggle', 'many', 'onnx', 'pretrained', 'readers', 'remote',
         'spatialdata', 'umap')},
     entry_points={'console_scripts': lines('console_scripts'), 'nbdev': [f'{package}={package}._modidx:d']},
 )

@@ -21,13 +21,13 @@ from .stage import Outcome, Record, UserError, damage, existing, fingerprint, is
 def _why(error):
     "What is wrong, in words, and what to do."
     kind, text = type(error).__name__, ' '.join(str(error).split())[:120]
-    package = 'gcsfs' if 'gcsfs' in text else "'hpa_cellcls[remote]'"
-    if isinstance(error, ImportError): return f'needs another package ({text}); pip install {package}'
+    extra = 'gs' if 'gcsfs' in text else 'remote'
+    if isinstance(error, ImportError): return f"needs another package ({text}); pip install 'hpa_cellcls[{extra}]'"
     if 'rotocol not known' in text: return 'is of no known kind of storage; there are s3://, gs:// and https://'
     if isinstance(error, FileNotFoundError): return f'is not there ({text}); check bucket and path'
     if 'Credential' in kind:
         return 'needs credentials, and there are none; give those of its store, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY'
-    if isinstance(error, PermissionError) or getattr(error, 'status', 0) in (401, 403):
+    if isinstance(error, PermissionError) or getattr(error, 'status', getattr(error, 'code', 0)) in (401, 403) or 'Forbidden' in text:
         return f'is not allowed ({text}); use credentials that may do that'
     return f'cannot be reached ({text or kind}); check the address and the network, and run the same command again'
 
@@ -125,7 +125,7 @@ def iterdir(self: RemotePath): return [self/name for name in _listing(self)]
 # %% ../nbs/00j_remote.ipynb #10bbec98
 def _tag(about):
     "What a store knows the content of a file by, or the time of its last change."
-    kinds = 'ETag', 'etag', 'md5Hash', 'Content-MD5', 'Last-Modified', 'mtime', 'created'
+    kinds = 'ETag', 'md5Hash', 'etag', 'Content-MD5', 'Last-Modified', 'mtime', 'created' # etag of Google: of a version, not its content
     return f'{about["size"]} {next((about[k] for k in kinds if about.get(k)), "")};'
 
 @patch(as_prop=True)
