@@ -89,15 +89,17 @@ def _largest_piece(k, extent, labels):
 
 # %% ../nbs/02_crops.ipynb #7bf77951
 _cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
-_steps = np.array([[10, 2, 10], [2, 1, 2], [10, 2, 10]], np.float32)
 _lengths = np.zeros(50)
 _lengths[[5, 7, 15, 17, 25, 27, 21, 33, 13, 23]] = np.repeat([1, 2**.5, (1 + 2**.5)/2], [6, 2, 2])
 
 def _shape(mask, extent):
     "Centre (x, y), form factor and eccentricity of a mask of zeros and ones."
     area, y, x, yy, xx, xy = extent[:6]
-    outline = mask - cv2.erode(mask, _cross, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    perimeter = _lengths[cv2.filter2D(outline, -1, _steps, borderType=cv2.BORDER_CONSTANT)[outline.view(bool)]].sum()
+    inner = cv2.erode(mask, _cross, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    outline = cv2.copyMakeBorder(cv2.bitwise_xor(mask, inner), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    at, flat, width = np.flatnonzero(outline.view(bool)), outline.ravel(), outline.shape[1]
+    beside, across = (sum(flat[at + step] for step in steps) for steps in ((-1, 1, -width, width), (-width-1, 1-width, width-1, width+1)))
+    perimeter = _lengths[1 + 2*beside + 10*across].sum()
     mean, half = (area*(xx + yy) - x*x - y*y)/2, math.hypot((area*(xx - yy) - x*x + y*y)/2, area*xy - x*y)
     return x/area, y/area, 4*math.pi*area/max(perimeter, 1)**2, (2*half/(mean + half))**.5 if mean else 0.
 
@@ -176,22 +178,23 @@ def _inside(box, cell):
 def _shown(cells, box, number, keep, pieces, gap):
     "255 for the pixels of a window that are shown, 0 for the others; `gap` in pixels."
     part = cut_out(cells, box)
-    shown = (part == number).view(np.uint8)
-    if pieces > 1: shown = _largest(shown)
+    shown = part == number
+    if pieces > 1 and shown.any():
+        found, areas = _components(shown.view(np.uint8))
+        shown = found == 1 + areas.argmax()
     if keep == 'neighbours': shown = shown | (part == 0)
-    elif gap: shown = cv2.bitwise_and(shown, _apart(cells, box, number, gap))
-    return shown*np.uint8(255)
+    return shown*np.uint8(255) if keep == 'neighbours' or not gap else cv2.bitwise_and(-shown.view(np.uint8), _apart(cells, box, number, gap))
 
 def _apart(cells, box, number, gap):
-    "1 for the pixels of a window that are more than `gap` pixels from any other cell, also outside the window."
+    "255 for the pixels of a window that are more than `gap` pixels from any other cell, also outside the window."
     wider = cut_out(cells, np.add(box, (-gap, -gap, gap, gap)))
     k = max(1, gap//8) # every k-th pixel is enough: for its size as exact as in a field of 512
     coarse = wider[k//2::k, k//2::k]
     alone = ((coarse == 0) | (coarse == number)).view(np.uint8)
-    apart = (cv2.distanceTransform(alone, cv2.DIST_L2, 5) > gap/k).view(np.uint8)
+    apart = (cv2.distanceTransform(alone, cv2.DIST_L2, 5) > gap/k)*np.uint8(255)
     if k > 1:
+        apart = cv2.copyMakeBorder(apart, 0, 1, 0, 1, cv2.BORDER_REPLICATE) # rows and columns that are no multiple
         apart = cv2.resize(apart, None, fx=k, fy=k, interpolation=cv2.INTER_NEAREST)
-        apart = cv2.copyMakeBorder(apart, 0, k, 0, k, cv2.BORDER_REPLICATE) # rows and columns that are no multiple
     return apart[gap:wider.shape[0] - gap, gap:wider.shape[1] - gap]
 
 # %% ../nbs/02_crops.ipynb #0b42a921

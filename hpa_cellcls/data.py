@@ -12,7 +12,7 @@ __all__ = ['stains', 'channels', 'Channels', 'one_channel', 'is_channel', 'read_
            'index', 'own_masks', 'preview', 'plot_fields', 'channel_stats', 'plot_intensities', 'stats']
 
 # %% ../nbs/00_data.ipynb #d80d4390
-import gzip, io, os, re
+import gzip, io, os, re, struct
 from collections import Counter
 from dataclasses import dataclass, field as with_default
 from functools import cache
@@ -45,6 +45,8 @@ Channels = Annotated[str, Several(str, is_channel, once=True, some=True)]
 def _decode(path, data):
     "The pixels of an image file."
     if not re.search(r'\.tiff?$', path.name.removesuffix('.gz'), re.I):
+        pixels = _grey_png(data)
+        if pixels is not None: return pixels
         with Image.open(io.BytesIO(data)) as im: return _gray(im)
     try: return tifffile.imread(io.BytesIO(data))
     except ValueError as e:
@@ -55,6 +57,16 @@ def _gray(im):
     "One value for each pixel: the maximum of the colours."
     if im.mode in ('L', 'I;16', 'I;16B', 'I'): return np.asarray(im)
     return np.asarray(im.convert('RGB')).max(2)
+
+def _grey_png(data):
+    "The pixels of a PNG with one channel, in less than half the time; `None` for all else, and where the package kornia-rs is missing."
+    if data[:8] != b'\x89PNG\r\n\x1a\n' or len(data) < 33: return None
+    width, height, bits, colours = struct.unpack('>IIBB', data[16:26])
+    if colours or bits not in (8, 16) or width*height > Image.MAX_IMAGE_PIXELS: return None
+    try:
+        from kornia_rs import io as fast
+        return getattr(fast, f'decode_image_png_u{bits}')(data, (height, width), 'mono')[..., 0]
+    except Exception: return None # Pillow says what is wrong
 
 # %% ../nbs/00_data.ipynb #65f9fb6d
 def read_pixels(path: str|Path, # PNG, JPEG, TIFF or gzipped TIFF

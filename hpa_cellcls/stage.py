@@ -23,6 +23,7 @@ from importlib.resources import files
 from itertools import takewhile
 from pathlib import Path
 from time import sleep, time
+from typing import Callable
 from zlib import crc32
 import pandas as pd
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs
@@ -424,10 +425,21 @@ def _old_times(files):
     return f'{times:08x}'
 
 def content(*files: str|Path, # any files
+            of: Callable=digest, # the checksum of one
            ) -> str: # 16 hexadecimal digits
     "A checksum of all bytes of some files; files in object storage are not fetched for it, since their stores know one."
-    digests = [_mark(f) if is_url(f) else digest(f) if Path(f).exists() else 'missing' for f in files]
+    digests = [_mark(f) if is_url(f) else of(f) if Path(f).exists() else 'missing' for f in files]
     return sha256(''.join(digests).encode()).hexdigest()[:16]
+
+_digests = {} # path, and its size and time -> SHA-256
+
+def _digest_once(path):
+    "SHA-256 of a file, which is read again only if its size or time is another: several stages record the same images."
+    key = str(path), _mark(path)
+    if key not in _digests:
+        if len(_digests) >= 10_000: _digests.clear()
+        _digests[key] = digest(path)
+    return _digests[key]
 
 # %% ../nbs/00c_stage.ipynb #334653d0
 class Inputs:
@@ -449,8 +461,8 @@ class Inputs:
     def entry(self,
               folder: str|Path, # folder of the record; the names are relative to it
              ) -> dict: # stamp, content and names
-        "What `Record.add` stores; all files are read."
-        return dict(stamp=self.mark, content=content(*self.files), inputs=[_relative_name(f, folder) for f in self.files])
+        "What `Record.add` stores; all files are read, once in a process."
+        return dict(stamp=self.mark, content=content(*self.files, of=_digest_once), inputs=[_relative_name(f, folder) for f in self.files])
 
     def same(self,
              entry: dict, # an entry of `Record.entries`
