@@ -183,7 +183,8 @@ def _shown(cells, box, number, keep, pieces, gap):
         found, areas = _components(shown.view(np.uint8))
         shown = found == 1 + areas.argmax()
     if keep == 'neighbours': shown = shown | (part == 0)
-    return shown*np.uint8(255) if keep == 'neighbours' or not gap else cv2.bitwise_and(-shown.view(np.uint8), _apart(cells, box, number, gap))
+    shown = shown*np.uint8(255)
+    return cv2.bitwise_and(shown, _apart(cells, box, number, gap)) if gap and keep != 'neighbours' else shown
 
 def _apart(cells, box, number, gap):
     "255 for the pixels of a window that are more than `gap` pixels from any other cell, also outside the window."
