@@ -1,4 +1,4 @@
-"""Object storage and a web server on this machine, for lessons.
+"""Object storage, web server and hub on this machine, for lessons.
 
     with LocalS3('plates') as store:           # moto's S3, which the standard variables lead to, also in other processes
         store.put(folder, 's3://plates/one')
@@ -7,6 +7,7 @@
     with LocalGS('plates') as store:           # the same for gs://: as much of Google's JSON API as gcsfs asks for
         store.put(folder, 'gs://plates/one')
     with LocalWeb(folder) as web: web.url      # a plain web server, without ranges and ETags
+    with LocalHub(folder) as hub: hub.url      # as much of Hugging Face as a download asks for: OWNER/NAME/FILE below the folder
 """
 import functools, hashlib, json, logging, os, re, threading, urllib.request
 from base64 import b64encode
@@ -159,8 +160,8 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 class LocalWeb:
     "A web server on the loopback interface."
-    def __init__(self, folder):
-        self.server = ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(_Quiet, directory=folder))
+    def __init__(self, folder, handler=_Quiet):
+        self.server = ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(handler, directory=folder))
         self.url = f'http://127.0.0.1:{self.server.server_port}'
 
     def __enter__(self):
@@ -170,3 +171,21 @@ class LocalWeb:
     def __exit__(self, *error):
         self.server.shutdown()
         self.server.server_close()
+
+class _Hub(_Quiet):
+    def translate_path(self, path): return super().translate_path(path.replace('/resolve/main/', '/'))
+
+    def end_headers(self):
+        self.send_header('ETag', f'"{self.path}"')
+        self.send_header('X-Repo-Commit', '0'*40)
+        super().end_headers()
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        super().do_GET()
+
+class LocalHub(LocalWeb):
+    "A hub of models on the loopback interface, for processes with HF_ENDPOINT; `asked` has the paths that were fetched."
+    def __init__(self, folder):
+        super().__init__(folder, _Hub)
+        self.asked = self.server.asked = []
