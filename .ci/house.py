@@ -6,6 +6,7 @@
    table in CONTRIBUTING.md has them. Imports inside functions count.
 4. CITATION.cff has the version of settings.ini.
 5. No word is misspelt that codespell knows, and prose is British. Where codespell is not installed, a line says so.
+6. No module or script uses a name that is defined nowhere. Where pyflakes is not installed, a line says so.
 """
 import ast, json, re, subprocess, sys, tempfile
 from importlib.util import find_spec
@@ -99,8 +100,15 @@ def misspelt():
         words = {w.lower() for w in re.findall('[A-Za-z]+', prose)} & british.keys() - {*american}
         yield from (f'{name}: {word} ==> {british[word]}' for word in sorted(words))
 
+def unknown_names():
+    "Names that pyflakes finds no definition of."
+    if not find_spec('pyflakes'): return print('names are not checked: pyflakes is not installed')
+    files = [*library.glob('*.py'), *(f for folder in ('.ci', 'nbs', 'docs') for f in (root/folder).glob('*.py'))]
+    said = subprocess.run([sys.executable, '-m', 'pyflakes', *files], capture_output=True, text=True).stdout
+    yield from (line.removeprefix(f'{root}/') for line in said.splitlines() if 'undefined name' in line and 'unable to detect' not in line)
+
 if __name__ == '__main__':
-    complaints = [*long_lines(), *wrong_imports(), *wrong_version(), *misspelt()]
+    complaints = [*long_lines(), *wrong_imports(), *wrong_version(), *misspelt(), *unknown_names()]
     print(*complaints, sep='\n')
     print(f'{len(complaints)} complaints')
     sys.exit(bool(complaints))
