@@ -6,8 +6,8 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/batches.html.md"""
 
 # %% auto #0
 __all__ = ['target_columns', 'cell_targets', 'write_targets', 'read_targets', 'draw', 'turned', 'in_views', 'augment', 'as_float',
-           'pixel_statistics', 'Prepare', 'blended', 'prefetch', 'CellLoader', 'using_threads', 'cell_probabilities',
-           'view_probabilities', 'view_embeddings']
+           'pixel_statistics', 'Prepare', 'blended', 'prefetch', 'CellLoader', 'using_threads', 'prediction_batch',
+           'cell_probabilities', 'view_probabilities', 'view_embeddings']
 
 # %% ../nbs/03c_batches.ipynb #83f6a09d
 import math, warnings
@@ -84,7 +84,7 @@ def turned(x: torch.Tensor, # ... x side x side
            view: int, # 0 to 7: number of quarter turns, mirrored from 4 on
           ) -> torch.Tensor: # the same shape
     "One of the eight orientations of a square image; they are also the views of test-time augmentation."
-    x = torch.rot90(x, view % 4, (-2, -1))
+    if view % 4: x = torch.rot90(x, view % 4, (-2, -1))
     return x.flip(-1) if view > 3 else x
 
 def in_views(x: torch.Tensor, # batch x channels x side x side
@@ -299,18 +299,24 @@ def using_threads(n: int, # number of CPU threads; auto takes the idle cores, 0 
     finally: torch.set_num_threads(before)
 
 # %% ../nbs/03c_batches.ipynb #711f210c
+def prediction_batch(device: torch.device, # of the network
+                    ) -> int: # crops
+    "How many crops a network is given at a time to predict them."
+    return 32 if device.type == 'cpu' else 256
+
 @torch.inference_mode()
 def cell_probabilities(network: torch.nn.Module, # in eval mode, on its device
                        store: CellStore, # cells
                        prepare: Prepare, # as in training
                        views: int=1, # TTA views of each crop, 1 to 8
                        reduce: str='mean', # over the views: mean or max
-                       bs: int=256, # batch size
+                       bs: int=None, # batch size (`prediction_batch`)
                        autocast=None, # context of a lower precision
                        threads: int=2, # that read from the store
                       ) -> np.ndarray: # cells x classes
     "Predicted probabilities for all cells of a store."
     device = next(network.parameters()).device
+    bs = bs or prediction_batch(device)
     out = [np.zeros((0, len(classes)), np.float32)]
     starts = range(0, len(store), bs)
     tasks = [partial(store.batch, range(i, min(i + bs, len(store))), threads) for i in starts]

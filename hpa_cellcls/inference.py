@@ -67,13 +67,13 @@ class Classifier:
                  crops: np.ndarray, # cells x channels x side x side, 8-bit
                  views: int=1, # 1 to 8 TTA views of each crop
                  reduce: str='mean', # over the views: mean or max
-                 batch: int=256, # batch size
+                 batch: int=None, # batch size (256; on a CPU 32)
                  embeddings: bool=False, # the embeddings as well?
                 ) -> np.ndarray: # cells x classes; with embeddings, cells x (classes + features)
         if not len(crops): return np.zeros((0, len(classes)), np.float32)
         import torch
-        from hpa_cellcls.batches import view_embeddings, view_probabilities
-        look = view_embeddings if embeddings else view_probabilities
+        from hpa_cellcls.batches import prediction_batch, view_embeddings, view_probabilities
+        look, batch = view_embeddings if embeddings else view_probabilities, batch or prediction_batch(self.device)
         with torch.inference_mode():
             parts = [self._filled_up(torch, x, look, views, reduce).cpu() for x in torch.from_numpy(crops).split(batch)]
             return torch.cat(parts).numpy()
@@ -476,7 +476,7 @@ def _predict_cells(ws, model, name, own, segmenting, fields, failed, views, redu
     from hpa_cellcls.batches import using_threads
     with parts.record.held(), missing.held(), using_threads(threads):
         parts.borrow()
-        _work(parts, missing, classifiers, (views, reduce, batch or 256, own.embeddings), n_jobs)
+        _work(parts, missing, classifiers, (views, reduce, batch, own.embeddings), n_jobs)
         out = _gather(parts, failed, time.monotonic() - start, [c.about for c in classifiers])
     out.note += _of_scale(fields, [c.how for c in classifiers])
     return out
@@ -601,7 +601,7 @@ def predict(source: str, # folder of images, also s3:// or gs://; table of field
             views: str='', # TTA views: for cells 1 to 8 (as the model asks), for fields eight or identity,horizontal,vertical,0.8,1.2
             reduce: Literal['mean', 'max']='mean', # over the views: mean or max
             order: str=None, # channels of TIFFs that hold several, such as red,green,blue,yellow
-            batch: Count=None, # batch size (256 cells, 16 fields)
+            batch: Count=None, # batch size (256 cells, on a CPU 32; 16 fields)
             device: Device='auto', # auto (the fastest there is), cpu, cuda or mps
             threads: Auto='auto', # CPU threads of the networks (auto: the idle cores); their number changes results at rounding level
             n_jobs: Auto=None, # processes that read and segment (auto: as many as cores and memory allow)

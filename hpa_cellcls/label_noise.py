@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from fastai.callback.core import Callback
-from .batches import Prepare, prefetch, cell_targets, using_threads
+from .batches import Prepare, cell_targets, prediction_batch, prefetch, using_threads
 from .distributed import all_gather, rank_and_size
 from .labels import classes, negative
 from .models import Network, compute_device, computing, load_model, save_model, to_device
@@ -340,11 +340,11 @@ def calibrated(probabilities: np.ndarray, # cells x classes, from `field_posteri
 def embed_cells(network: Network, # in eval mode, on its device
                 store: CellStore, # cells
                 prepare: Prepare, # normalisation as in training, without augmentation
-                bs: int=256, # batch size
+                bs: int=None, # batch size (256; on a CPU 32)
                ) -> tuple: # cells x features and cells x classes: input and output of the last layer
     "Embeddings and logits of every cell."
     device = next(network.parameters()).device
-    n = len(store)
+    n, bs = len(store), bs or prediction_batch(device)
     batches = [partial(store.batch, range(i, min(i + bs, n))) for i in range(0, n, bs)]
     embeddings, logits = [], []
     for x in prefetch(batches):

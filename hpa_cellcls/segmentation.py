@@ -145,10 +145,10 @@ def _regions(seeds, mask):
     label_of[region] = label
     return regions, label_of, np.unique(region[label_of[region] != label])
 
-def _low_first(seeds, mask, level, steps=8):
+def _low_first(seeds, mask, level):
     "Seeds, grown to all that is connected with them below some level at which no other label can be reached."
     grown = seeds*mask
-    for most in np.unique(np.quantile(level[mask], np.arange(steps)/steps)):
+    for most in np.unique(np.quantile(level[mask], np.arange(8)/8 if level.dtype == np.uint8 else (.7, .85))):
         regions, label_of, contested = _regions(seeds, mask & (level <= most))
         label_of[contested] = 0
         grown = np.where(grown > 0, grown, label_of[regions])
@@ -171,7 +171,7 @@ def flood(markers: np.ndarray, # label image, as large as the mask or `k` times 
         here = regions[small] == i
         inside = enlarge(here.astype(np.uint8), k) > 0
         seeds = (markers[box] if large else enlarge(markers[small], k))*inside
-        if level is not None and level.dtype == np.uint8:
+        if level is not None and not (lines and level.dtype != np.uint8):
             seeds = np.where(seeds > 0, seeds, enlarge(_low_first(coarse[small], here, level[small]), k))
         flooded[box][inside] = compete(seeds, inside, None if level is None else enlarge(level[small], k), lines)[inside]
     return flooded
