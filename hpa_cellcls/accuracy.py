@@ -552,7 +552,7 @@ def accuracy(systems: str='', # names separated by commas (empty: S1,S1-shifted,
              n_jobs: int=None, # runs at the same time (None: all cores)
              arch: str='', # network of every system (empty: that of the budget)
              init: Init='', # its initial weights, as in train; random for none (empty: those of the budget)
-             longer: float=1, # times the passes of the budget; valid_mAP tells whether a system still gains
+             longer: float=1, # times the passes of the budget; valid_mAP of two runs tells whether a system still gains
             ) -> Outcome: # its note is the summary
     "Train systems on the same fields with the same compute budget, and test them on other fields."
     names, places, numbers = _chosen(systems, regimes, seeds, budget)

@@ -486,7 +486,7 @@ def bench(what: Literal['speed', 'memory', 'accuracy', 'real', 'review'], # spee
           budget: Literal['tiny', 'small', 'large', 'published']='small', # accuracy: small (20 minutes of CPU time a seed) or longer
           arch: Annotated[str, as_word]='', # accuracy: network of every system (default: that of the budget)
           init: Annotated[str, as_word]='', # accuracy: its initial weights, as in train; random for none (default: those of the budget)
-          longer: Annotated[float, Range(.1, 100)]=1, # accuracy: times the passes of the budget; valid_mAP tells whether one still gains
+          longer: Annotated[float, Range(.1, 100)]=1, # accuracy: times the passes of the budget (valid_mAP of two runs tells a gain)
           models: Annotated[str, Several(str, once=True)]='', # real: folders of models, or starter; separated by commas (default: none)
           looks: bool=False, # real: measure how far generated cells are from the real ones, too
           device: Device='cpu', # accuracy and real: cpu, cuda or mps

@@ -62,7 +62,7 @@ def _grey_png(data):
     "The pixels of a PNG with one channel, in less than half the time; `None` for all else, and where the package kornia-rs is missing."
     if data[:8] != b'\x89PNG\r\n\x1a\n' or len(data) < 33: return None
     width, height, bits, colours = struct.unpack('>IIBB', data[16:26])
-    if colours or bits not in (8, 16) or width*height > Image.MAX_IMAGE_PIXELS: return None
+    if colours or bits not in (8, 16) or width*height > (Image.MAX_IMAGE_PIXELS or 2**31): return None
     try:
         from kornia_rs import io as fast
         return getattr(fast, f'decode_image_png_u{bits}')(data, (height, width), 'mono')[..., 0]

@@ -18,16 +18,18 @@ from .options import Annotated, Several, command
 from .stage import Outcome, Record, UserError, damage, existing, fingerprint, is_url, with_progress
 
 # %% ../nbs/00j_remote.ipynb #c20c8e51
-def _why(error):
-    "What is wrong, in words, and what to do."
+def _why(error, url=''):
+    "What is wrong with a URL, in words, and what to do."
     kind, text = type(error).__name__, ' '.join(str(error).split())[:120]
     extra = 'gs' if 'gcsfs' in text else 'remote'
     if isinstance(error, ImportError): return f"needs another package ({text}); pip install 'hpa_cellcls[{extra}]'"
     if 'rotocol not known' in text: return 'is of no known kind of storage; there are s3://, gs:// and https://'
     if isinstance(error, FileNotFoundError): return f'is not there ({text}); check bucket and path'
     if 'Credential' in kind:
-        return 'needs credentials, and there are none; give those of its store, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY'
-    if isinstance(error, PermissionError) or getattr(error, 'status', getattr(error, 'code', 0)) in (401, 403) or 'Forbidden' in text:
+        names = 'GOOGLE_APPLICATION_CREDENTIALS' if str(url).startswith('gs') else 'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY'
+        return f'needs credentials, and there are none; give those of its store, such as {names}'
+    status = getattr(error, 'status', getattr(error, 'code', 0))
+    if isinstance(error, PermissionError) or status in (401, 403) or text.startswith('Forbidden'):
         return f'is not allowed ({text}); use credentials that may do that'
     return f'cannot be reached ({text or kind}); check the address and the network, and run the same command again'
 
@@ -36,7 +38,7 @@ def _in_words(url):
     "Say what goes wrong with a URL in a sentence."
     try: yield
     except UserError: raise
-    except Exception as e: raise UserError(f'{url}: {_why(e)}.') from None
+    except Exception as e: raise UserError(f'{url}: {_why(e, url)}.') from None
 
 def _store(url):
     "The file system of fsspec for a URL, and the path in it."

@@ -436,10 +436,10 @@ _digests = {} # path, and its size and time -> SHA-256
 def _digest_once(path):
     "SHA-256 of a file, which is read again only if its size or time is another: several stages record the same images."
     key = str(path), _mark(path)
-    if key not in _digests:
-        if len(_digests) >= 10_000: _digests.clear()
-        _digests[key] = digest(path)
-    return _digests[key]
+    found = _digests.get(key) or digest(path)
+    if len(_digests) >= 10_000: _digests.clear()
+    _digests[key] = found
+    return found
 
 # %% ../nbs/00c_stage.ipynb #334653d0
 class Inputs:

@@ -84,13 +84,16 @@ class _Requests(BaseHTTPRequestHandler):
         if self.command in ('POST', 'PUT'): return self.upload(bucket, asked, body)
         if not name: return self.answer(200, store.listing(bucket, asked))
         if name not in objects: return self.answer(404, dict(error=dict(code=404, message=f'No such object: {bucket}/{name}')))
-        if self.command == 'DELETE': return self.answer(204, b'', objects.pop(name) and {})
+        if self.command == 'DELETE':
+            del objects[name]
+            return self.answer(204, b'')
         if asked.get('alt') != 'media': return self.answer(200, store.about(bucket, name))
         data = objects[name][0]
         part = re.fullmatch(r'bytes=(\d*)-(\d*)', self.headers.get('Range', ''))
         if not part: return self.answer(200, data)
         first, last = (int(v) if v else None for v in part.groups())
-        first, last = (len(data) - last, len(data) - 1) if first is None else (first, min(last or len(data) - 1, len(data) - 1))
+        if first is None: first, last = len(data) - last, None
+        last = len(data) - 1 if last is None else min(last, len(data) - 1)
         return self.answer(206, data[first:last + 1], {'Content-Range': f'bytes {first}-{last}/{len(data)}'})
     do_POST = do_PUT = do_DELETE = do_GET
 
@@ -176,7 +179,8 @@ class _Hub(_Quiet):
     def translate_path(self, path): return super().translate_path(path.replace('/resolve/main/', '/'))
 
     def end_headers(self):
-        self.send_header('ETag', f'"{self.path}"')
+        file = Path(self.translate_path(self.path))
+        if file.is_file(): self.send_header('ETag', f'"{hashlib.sha256(file.read_bytes()).hexdigest()}"')
         self.send_header('X-Repo-Commit', '0'*40)
         super().end_headers()
 
