@@ -18,7 +18,7 @@ from .options import Annotated, Several, command
 from .stage import Outcome, Record, UserError, damage, existing, fingerprint, is_url, with_progress
 
 # %% ../nbs/00j_remote.ipynb #c20c8e51
-def _why(error, url=''):
+def _why(error, url):
     "What is wrong with a URL, in words, and what to do."
     kind, text = type(error).__name__, ' '.join(str(error).split())[:120]
     extra = 'gs' if 'gcsfs' in text else 'remote'
@@ -26,7 +26,7 @@ def _why(error, url=''):
     if 'rotocol not known' in text: return 'is of no known kind of storage; there are s3://, gs:// and https://'
     if isinstance(error, FileNotFoundError): return f'is not there ({text}); check bucket and path'
     if 'Credential' in kind:
-        names = 'GOOGLE_APPLICATION_CREDENTIALS' if str(url).startswith('gs') else 'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY'
+        names = 'GOOGLE_APPLICATION_CREDENTIALS' if str(url).startswith('gs://') else 'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY'
         return f'needs credentials, and there are none; give those of its store, such as {names}'
     status = getattr(error, 'status', getattr(error, 'code', 0))
     if isinstance(error, PermissionError) or status in (401, 403) or text.startswith('Forbidden'):

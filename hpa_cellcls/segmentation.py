@@ -171,7 +171,7 @@ def flood(markers: np.ndarray, # label image, as large as the mask or `k` times 
         here = regions[small] == i
         inside = enlarge(here.astype(np.uint8), k) > 0
         seeds = (markers[box] if large else enlarge(markers[small], k))*inside
-        if level is not None and not (lines and level.dtype != np.uint8):
+        if level is not None:
             seeds = np.where(seeds > 0, seeds, enlarge(_low_first(coarse[small], here, level[small]), k))
         flooded[box][inside] = compete(seeds, inside, None if level is None else enlarge(level[small], k), lines)[inside]
     return flooded

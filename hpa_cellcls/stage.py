@@ -23,7 +23,6 @@ from importlib.resources import files
 from itertools import takewhile
 from pathlib import Path
 from time import sleep, time
-from typing import Callable
 from zlib import crc32
 import pandas as pd
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs
@@ -425,11 +424,14 @@ def _old_times(files):
     return f'{times:08x}'
 
 def content(*files: str|Path, # any files
-            of: Callable=digest, # the checksum of one
            ) -> str: # 16 hexadecimal digits
     "A checksum of all bytes of some files; files in object storage are not fetched for it, since their stores know one."
-    digests = [_mark(f) if is_url(f) else of(f) if Path(f).exists() else 'missing' for f in files]
-    return sha256(''.join(digests).encode()).hexdigest()[:16]
+    return _together(files, digest)
+
+def _together(files, checksum):
+    "One checksum of those of some files."
+    each = [_mark(f) if is_url(f) else checksum(f) if Path(f).exists() else 'missing' for f in files]
+    return sha256(''.join(each).encode()).hexdigest()[:16]
 
 _digests = {} # path, and its size and time -> SHA-256
 
@@ -462,7 +464,7 @@ class Inputs:
               folder: str|Path, # folder of the record; the names are relative to it
              ) -> dict: # stamp, content and names
         "What `Record.add` stores; all files are read, once in a process."
-        return dict(stamp=self.mark, content=content(*self.files, of=_digest_once), inputs=[_relative_name(f, folder) for f in self.files])
+        return dict(stamp=self.mark, content=_together(self.files, _digest_once), inputs=[_relative_name(f, folder) for f in self.files])
 
     def same(self,
              entry: dict, # an entry of `Record.entries`
