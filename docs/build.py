@@ -177,7 +177,7 @@ def explained(module, name, known):
 
 def converted(path, known):
     "The page of a notebook."
-    nb = json.loads(path.read_text(encoding='utf-8'))
+    nb = json.loads(re.sub(r'/\w+(?:/\w+)*/tmp[a-z0-9_]{8}/', '', path.read_text(encoding='utf-8'))) # temporary folders say nothing
     module, out, prose = module_of(nb), [], ''
     missing = {} if path == glossary else terms()
     for cell in nb['cells']:

@@ -308,7 +308,7 @@ def all_cores(repeats: int=5, # counted runs of each implementation
              ) -> list: # rows of the table
     "Training steps with a thread on every core against one thread."
     import torch
-    from hpa_cellcls.batches import using_threads
+    from hpa_cellcls.batches import keeping_memory, using_threads
     from hpa_cellcls.models import Network, to_device
     cores, side, n = max(2, cpu_count()), max(32, round(128*size)), max(8, round(64*size))
     rows = []
@@ -316,7 +316,7 @@ def all_cores(repeats: int=5, # counted runs of each implementation
         batch = torch.rand(n, 4, side, side), torch.rand(n, 19)
         loop = _training_loop(to_device(Network(arch), 'cpu'), True)
         def steps(threads):
-            with using_threads(threads): loop([batch]*3)
+            with using_threads(threads), keeping_memory(): loop([batch]*3)
         timed = compare_times(lambda: steps(cores), lambda: steps(1), repeats)
         rows.append(_row(f'train, {arch}, {side} px, {cores} threads against one', 'cells/s', timed, 3*n))
     return rows

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 import numpy as np, pandas as pd, torch
-from .batches import CellLoader, Prepare, pixel_statistics, using_threads
+from .batches import CellLoader, Prepare, keeping_memory, pixel_statistics, using_threads
 from fastai.callback.core import CancelFitException, CancelStepException, Callback
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.schedule import Learner
@@ -872,7 +872,7 @@ def _train(task, record, name, device, running):
     checkpointer, warning = task.start(record.folder, device, running.log)
     checkpointer.until = time.monotonic() + seconds(running.stop_after)
     threads = _threads(record, running.threads)
-    with checkpointer.progress_bar(name), distributed_training(checkpointer.learn), using_threads(threads):
+    with checkpointer.progress_bar(name), distributed_training(checkpointer.learn), using_threads(threads), keeping_memory():
         checkpointer.fit_phases(task.plan())
     if checkpointer.stopped == 'time is up':
         return f'{name}: time is up after epoch {len(checkpointer.rows)} of {task.settings.epochs}; the same command resumes.', {}

@@ -29,9 +29,41 @@ from .stage import UserError, damage, digest, existing, write_bytes, write_text
 from .subcell import SubCellBody, subcell_body, subcell_classes, subcell_heads, subcell_size
 
 # %% ../nbs/03a_models.ipynb #ae03a80d
+class _Normalised(torch.autograd.Function):
+    "Batch normalisation of few features, whose gradient is summed as if neighbouring pixels were further features."
+    @staticmethod
+    def forward(ctx, x, weight, bias, mean, var, momentum, eps):
+        y, *found = torch.native_batch_norm(x, weight, bias, mean, var, True, momentum, eps)
+        ctx.save_for_backward(x, weight, *found)
+        return y
+    @staticmethod
+    def backward(ctx, gradient):
+        x, weight, mean, scale = ctx.saved_tensors
+        n, pixels = x.shape[1], x.numel()//x.shape[1]
+        def wide(t): return t.permute(0, 2, 3, 1).reshape(len(t), -1, 1, 8*n).permute(0, 3, 1, 2)
+        def along(v): return v.to(x.dtype)[:, None, None]
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        known = (weight.repeat(8), None, None, mean.repeat(8), scale.repeat(8))
+        sums = torch.ops.aten.native_batch_norm_backward(wide(gradient), wide(x), *known, True, 0., [False, True, True])[1:]
+        of_weight, of_bias = (s.view(8, n).sum(0) for s in sums)
+        slope = -weight*scale**2*of_weight/pixels
+        level = -weight*scale*of_bias/pixels - slope*mean
+        of_x = torch.addcmul(along(level), x, along(slope)).addcmul_(gradient, along(weight*scale))
+        return of_x, of_weight, of_bias, None, None, None, None
+
+class _FewFeatures(nn.BatchNorm2d):
+    "Batch normalisation that uses several CPU threads although it has few features."
+    def forward(self, x):
+        fits = x.is_contiguous(memory_format=torch.channels_last) and not x.shape[2]*x.shape[3] % 8
+        if not self.training or x.device.type != 'cpu' or not fits: return super().forward(x)
+        self.num_batches_tracked.add_(1)
+        return _Normalised.apply(x, self.weight, self.bias, self.running_mean, self.running_var, self.momentum, self.eps)
+
+# %% ../nbs/03a_models.ipynb #86b53be3
 def _conv(inputs, outputs, size, stride=1):
     "A convolution and its normalisation."
-    return nn.Sequential(nn.Conv2d(inputs, outputs, size, stride, size//2, bias=False), nn.BatchNorm2d(outputs))
+    norm = nn.BatchNorm2d if outputs > 8 else _FewFeatures
+    return nn.Sequential(nn.Conv2d(inputs, outputs, size, stride, size//2, bias=False), norm(outputs))
 
 class _Block(nn.Module):
     "Two convolutions beside a shortcut."
