@@ -54,8 +54,8 @@ class _Normalised(torch.autograd.Function):
 class _FewFeatures(nn.BatchNorm2d):
     "Batch normalisation that uses several CPU threads although it has few features."
     def forward(self, x):
-        fits = x.is_contiguous(memory_format=torch.channels_last) and not x.shape[2]*x.shape[3] % 8
-        if not self.training or x.device.type != 'cpu' or not fits: return super().forward(x)
+        if not self.training or x.device.type != 'cpu': return super().forward(x)
+        if not x.is_contiguous(memory_format=torch.channels_last) or x.shape[2]*x.shape[3] % 8: return super().forward(x)
         self.num_batches_tracked.add_(1)
         return _Normalised.apply(x, self.weight, self.bias, self.running_mean, self.running_var, self.momentum, self.eps)
 
