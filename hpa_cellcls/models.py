@@ -37,6 +37,7 @@ class _Normalised(torch.autograd.Function):
         ctx.save_for_backward(x, weight, *found)
         return y
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
         x, weight, mean, scale = ctx.saved_tensors
         n, pixels = x.shape[1], x.numel()//x.shape[1]
@@ -54,7 +55,7 @@ class _Normalised(torch.autograd.Function):
 class _FewFeatures(nn.BatchNorm2d):
     "Batch normalisation that uses several CPU threads although it has few features."
     def forward(self, x):
-        if not self.training or x.device.type != 'cpu': return super().forward(x)
+        if not self.training or x.device.type != 'cpu' or self.momentum is None: return super().forward(x)
         if not x.is_contiguous(memory_format=torch.channels_last) or x.shape[2]*x.shape[3] % 8: return super().forward(x)
         self.num_batches_tracked.add_(1)
         return _Normalised.apply(x, self.weight, self.bias, self.running_mean, self.running_var, self.momentum, self.eps)
