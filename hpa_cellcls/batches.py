@@ -6,8 +6,8 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/batches.html.md"""
 
 # %% auto #0
 __all__ = ['target_columns', 'cell_targets', 'write_targets', 'read_targets', 'draw', 'turned', 'in_views', 'augment', 'as_float',
-           'pixel_statistics', 'Prepare', 'blended', 'prefetch', 'CellLoader', 'using_threads', 'keeping_memory',
-           'prediction_batch', 'cell_probabilities', 'view_probabilities', 'view_embeddings']
+           'pixel_statistics', 'Prepare', 'blended', 'prefetch', 'CellLoader', 'using_threads', 'give_memory_back',
+           'keeping_memory', 'prediction_batch', 'cell_probabilities', 'view_probabilities', 'view_embeddings']
 
 # %% ../nbs/03c_batches.ipynb #83f6a09d
 import ctypes, math, warnings
@@ -299,18 +299,27 @@ def using_threads(n: int, # number of CPU threads; auto takes the idle cores, 0 
     finally: torch.set_num_threads(before)
 
 # %% ../nbs/03c_batches.ipynb #b8556530
+def _glibc():
+    "The C library, where it is glibc; else `None`."
+    try: library = ctypes.CDLL('libc.so.6')
+    except OSError: return None
+    return library if hasattr(library, 'mallopt') else None
+
+def give_memory_back():
+    "Return freed memory to the system; glibc else keeps a tenth of a gigabyte more after every epoch of a training."
+    if _glibc(): _glibc().malloc_trim(0)
+
 @contextmanager
 def keeping_memory():
     "Let glibc keep freed memory for the next batch inside the context; elsewhere, nothing is changed."
-    try: glibc = ctypes.CDLL('libc.so.6')
-    except OSError: glibc = None
-    if not hasattr(glibc, 'mallopt'): return (yield)
+    glibc = _glibc()
+    if glibc is None: return (yield)
     trim, pad, smallest, most = -1, -2, -3, -4 # M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX
     for what, value in ((most, 0), (trim, 2**31 - 1), (pad, 2**27)): glibc.mallopt(what, value)
     try: yield
-    finally: # to where glibc arrives by itself
+    finally: # what glibc begins with, or adjusts itself to at most
         for what, value in ((most, 2**16), (smallest, 2**25), (trim, 2**26), (pad, 2**17)): glibc.mallopt(what, value)
-        glibc.malloc_trim(0)
+        give_memory_back()
 
 # %% ../nbs/03c_batches.ipynb #711f210c
 def prediction_batch(device: torch.device, # of the network

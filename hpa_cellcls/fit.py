@@ -12,14 +12,14 @@ __all__ = ['Init', 'model_files', 'is_init', 'Settings', 'ClassifierSettings', '
            'plot_history', 'make_callbacks', 'Examples', 'Task', 'fit', 'train_task']
 
 # %% ../nbs/03f_fit.ipynb #d01b1942
-import ctypes, io, json, os, tempfile, time
+import io, json, os, tempfile, time
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 import numpy as np, pandas as pd, torch
-from .batches import CellLoader, Prepare, keeping_memory, pixel_statistics, using_threads
+from .batches import CellLoader, Prepare, give_memory_back, keeping_memory, pixel_statistics, using_threads
 from fastai.callback.core import CancelFitException, CancelStepException, Callback
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.schedule import Learner
@@ -520,13 +520,8 @@ def write(self: Checkpointer):
     "Write what must not be lost."
     if self.since_best() == 0: self.save()
     self.save_state()
-    _return_freed_memory()
+    give_memory_back()
     write_table(self.folder/'history.csv', pd.DataFrame(self.rows))
-
-def _return_freed_memory():
-    "Return freed memory to the system; glibc else keeps a tenth of a gigabyte more after every epoch."
-    try: ctypes.CDLL('libc.so.6').malloc_trim(0)
-    except (OSError, AttributeError): pass
 
 def _gpu_gigabytes(device): return round(torch.cuda.max_memory_allocated(device)/1e9, 2) if device.type == 'cuda' else 0
 
