@@ -48,10 +48,12 @@ def _decode(path, data):
         pixels = _grey_png(data)
         if pixels is not None: return pixels
         with Image.open(io.BytesIO(data)) as im: return _gray(im)
-    try: return tifffile.imread(io.BytesIO(data))
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+            if tiff.pages[0].compression in tifffile.TIFF.DECOMPRESSORS: return tiff.asarray()
     except ValueError as e:
         if 'imagecodecs' not in str(e): raise
-        with Image.open(io.BytesIO(data)) as im: return _gray(im)
+    with Image.open(io.BytesIO(data)) as im: return _gray(im)
 
 def _gray(im):
     "One value for each pixel: the maximum of the colours."
@@ -106,7 +108,7 @@ def scale_bits(pixels: np.ndarray, # 8- or 16-bit
     if dtype == 'float32': return pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
     if pixels.dtype == dtype: return pixels
     if dtype == 'uint16': return pixels.astype(np.uint16) * 257
-    return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return cv2.convertScaleAbs(np.ascontiguousarray(pixels, np.uint16), alpha=1/257).reshape(pixels.shape)
 
 # %% ../nbs/00_data.ipynb #23e2b1c0
 def resize_channel(pixels: np.ndarray, # one channel, height x width
