@@ -14,6 +14,7 @@ __all__ = ['stains', 'channels', 'Channels', 'one_channel', 'is_channel', 'read_
 # %% ../nbs/00_data.ipynb #d80d4390
 import gzip, io, os, re, struct
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field as with_default
 from functools import cache
 from pathlib import Path
@@ -57,8 +58,17 @@ def _decode(path, data):
 
 def _gray(im):
     "One value for each pixel: the maximum of the colours."
-    if im.mode in ('L', 'I;16', 'I;16B', 'I'): return np.asarray(im)
+    if im.mode in ('L', 'I;16'): return _uncopied(im)
+    if im.mode in ('I;16B', 'I'): return np.asarray(im)
     return np.asarray(im.convert('RGB')).max(2)
+
+def _uncopied(im):
+    "The pixels of an image of Pillow, without a copy where it lends them; it does not if they lie in several blocks (16 MB and more)."
+    im.load()
+    if hasattr(im, '__arrow_c_array__'):
+        import pyarrow
+        with suppress(ValueError): return pyarrow.array(im).to_numpy().view('u1' if im.mode == 'L' else '<u2').reshape(im.height, im.width)
+    return np.asarray(im)
 
 def _grey_png(data):
     "The pixels of a PNG with one channel, in less than half the time; `None` for all else, and where the package kornia-rs is missing."
