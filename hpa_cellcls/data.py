@@ -12,7 +12,7 @@ __all__ = ['stains', 'channels', 'Channels', 'one_channel', 'is_channel', 'read_
            'index', 'own_masks', 'preview', 'plot_fields', 'channel_stats', 'plot_intensities', 'stats']
 
 # %% ../nbs/00_data.ipynb #d80d4390
-import gzip, io, os, re, struct
+import gzip, io, logging, os, re, struct
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field as with_default
@@ -49,6 +49,7 @@ def _decode(path, data):
         pixels = _grey_png(data)
         if pixels is not None: return pixels
         with Image.open(io.BytesIO(data)) as im: return _gray(im)
+    logging.getLogger('tifffile').setLevel(logging.CRITICAL) # what is wrong is said by the error
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as tiff:
             if tiff.pages[0].compression in tifffile.TIFF.DECOMPRESSORS: return tiff.asarray()
@@ -105,7 +106,8 @@ def _of_known_type(pixels, path):
 def _reason(e):
     "The error of a decoder in a few words."
     text = ' '.join(str(e).split())
-    if isinstance(e, EOFError) or re.search('truncated|corrupt|failed to read|data stream', text): return 'it is truncated or damaged'
+    cut_off = isinstance(e, (EOFError, IndexError, struct.error))
+    if cut_off or re.search('truncated|corrupt|failed to read|data stream', text): return 'it is truncated or damaged'
     if re.search('cannot identify|not a TIFF', text): return 'it is not an image file'
     return text[:100]
 
