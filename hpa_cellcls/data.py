@@ -12,7 +12,7 @@ __all__ = ['stains', 'channels', 'Channels', 'one_channel', 'is_channel', 'read_
            'index', 'own_masks', 'preview', 'plot_fields', 'channel_stats', 'plot_intensities', 'stats']
 
 # %% ../nbs/00_data.ipynb #d80d4390
-import gzip, io, logging, os, re, struct
+import gzip, io, os, re, struct
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field as with_default
@@ -25,7 +25,7 @@ from .cluster import on_cluster
 from .labels import (class_plan, class_table, classes, co_occurrence, field_weights, label_columns, labels_per_field, make_folds,
                                 parse_labels, plot_classes, plot_co_occurrence, plot_plan, read_labels)
 from .options import Place, Annotated, Auto, Count, Range, Scheduler, Several, Whole, command, with_options
-from .readers import (Finding, explore, fields_of, files_below, find_masks, join_place, pair_masks, pixel_of, project,
+from .readers import (Finding, explore, fields_of, files_below, find_masks, join_place, open_tiff, pair_masks, pixel_of, project,
                                  read_place, split_place)
 from .remote import forget, seen
 from .stage import (Outcome, Record, UserError, as_path, existing, is_url, read_table, run_stage, write_bytes, write_figure,
@@ -49,9 +49,8 @@ def _decode(path, data):
         pixels = _grey_png(data)
         if pixels is not None: return pixels
         with Image.open(io.BytesIO(data)) as im: return _gray(im)
-    logging.getLogger('tifffile').setLevel(logging.CRITICAL) # what is wrong is said by the error
     try:
-        with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        with open_tiff(io.BytesIO(data)) as tiff:
             if tiff.pages[0].compression in tifffile.TIFF.DECOMPRESSORS: return tiff.asarray()
     except ValueError as e:
         if 'imagecodecs' not in str(e): raise
@@ -64,7 +63,7 @@ def _gray(im):
     return np.asarray(im.convert('RGB')).max(2)
 
 def _uncopied(im):
-    "The pixels of an image of Pillow, without a copy where it lends them; it does not if they lie in several blocks (16 MB and more)."
+    "The pixels of an image of Pillow; it lends them without a copy if they lie in one block, as up to 16 MB do."
     im.load()
     if hasattr(im, '__arrow_c_array__'):
         import pyarrow
@@ -547,7 +546,7 @@ def _picture_header(file):
 
 def _tiff_header(file):
     "Of a TIFF of one page, of which no part lies beyond its end."
-    with as_path(file).open('rb') as f, tifffile.TiffFile(f) as tiff:
+    with as_path(file).open('rb') as f, open_tiff(f) as tiff:
         page = tiff.pages[0]
         whole = max(map(sum, zip(page.dataoffsets, page.databytecounts))) <= tiff.filehandle.size
         if len(tiff.pages) > 1 or page.ndim != 2 or page.dtype not in (np.uint8, np.uint16) or not whole: return None

@@ -6,10 +6,10 @@ Docs: https://hpa-cellcls.github.io/hpa_cellcls/readers.html.md"""
 
 # %% auto #0
 __all__ = ['stain_words', 'grammars', 'mask_name', 'stain_of', 'channel_map', 'is_pattern', 'is_projection', 'Finding', 'Scene',
-           'TiffImage', 'zarr_images', 'ZarrImage', 'Nd2Image', 'LifImage', 'CziImage', 'BioImage', 'project',
-           'split_place', 'join_place', 'open_image', 'scenes_of', 'read_place', 'pixel_of', 'assign', 'channels_of',
-           'by_grammar', 'by_pattern', 'phenix_channels', 'files_below', 'Explored', 'explore', 'fields_of',
-           'pair_masks', 'find_masks']
+           'open_tiff', 'TiffImage', 'zarr_images', 'ZarrImage', 'Nd2Image', 'LifImage', 'CziImage', 'BioImage',
+           'project', 'split_place', 'join_place', 'open_image', 'scenes_of', 'read_place', 'pixel_of', 'assign',
+           'channels_of', 'by_grammar', 'by_pattern', 'phenix_channels', 'files_below', 'Explored', 'explore',
+           'fields_of', 'pair_masks', 'find_masks']
 
 # %% ../nbs/00e_readers.ipynb #806e7bab
 import gzip, io, logging, re
@@ -136,13 +136,18 @@ def _imagej_image(tif, n):
     return (labels if len({*labels}) == n else []), pixel
 
 # %% ../nbs/00e_readers.ipynb #03541694
+def open_tiff(file, # path or open file
+             ) -> tifffile.TiffFile: # to be closed
+    "Open a TIFF; what is wrong with it is said by our errors, without the lines that tifffile logs."
+    logging.getLogger('tifffile').setLevel(logging.CRITICAL)
+    return tifffile.TiffFile(file)
+
 class TiffImage:
     "A TIFF file, of any dialect."
     def __init__(self,
                  path: Path, # .tif, .tiff, or gzipped
                 ):
-        logging.getLogger('tifffile').setLevel(logging.CRITICAL)
-        self.tif = tifffile.TiffFile(io.BytesIO(gzip.decompress(path.read_bytes())) if path.suffix.lower() == '.gz' else _openable(path))
+        self.tif = open_tiff(io.BytesIO(gzip.decompress(path.read_bytes())) if path.suffix.lower() == '.gz' else _openable(path))
         lost = re.search(r'\.ome\.tiff?', path.name, re.I) and not self.tif.is_ome
         if lost: raise ValueError('its OME metadata are missing, so it is truncated or damaged')
     def close(self): self.tif.close()

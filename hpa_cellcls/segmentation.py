@@ -29,7 +29,7 @@ def as_unit(pixels: np.ndarray, # one channel: 8- or 16-bit, or float from 0 to 
     "Convert a channel to float32, so that the full scale of its type becomes 1."
     if pixels.dtype.kind == 'u':
         unit = pixels.astype(np.float32)
-        unit /= np.iinfo(pixels.dtype).max # in place: a second copy takes three times as long as dividing
+        unit /= np.iinfo(pixels.dtype).max # in place; into a second array all of it takes three times as long
         return unit
     if pixels.dtype.kind != 'f':
         raise UserError(f'pixels of type {pixels.dtype} are not understood; give 8 or 16 bits, or floats from 0 to 1.')
