@@ -156,12 +156,21 @@ class Prepare:
                  mean: list, # by channel, of pixels in [0, 1]
                  std: list, # by channel
                  size: int=None, # side of the input in pixels (that of the crops)
+                 exponents: list=None, # of the brightness, by channel, where nothing is augmented (1); above 1, what is dim becomes dimmer
                  **options, # of `augment`
                 ):
         self.mean = mean
         self.std = std
         self.size = size
+        self.exponents = exponents
         self.options = options
+    @classmethod
+    def of(cls,
+           about: dict, # description of a model of cells
+          ): # -> Prepare
+        "As a saved model wants to be shown crops."
+        exponents = [about.get('exponents', {}).get(c, 1) for c in about['channels']]
+        return cls(about['mean'], about['std'], about.get('size'), exponents)
     def __call__(self,
                  x: torch.Tensor, # 8-bit, batch x channels x side x side
                  seed: int=None, # of the augmentation; without one there is none
@@ -169,9 +178,17 @@ class Prepare:
         side = x.shape[-1]
         if self.size and self.size != side:
             x = F.interpolate(as_float(x), (self.size, self.size), mode='area' if self.size < side else 'bilinear')
-        x = as_float(x) if seed is None else self.augmented(x, seed)
+        x = self.adapted(as_float(x)) if seed is None else self.augmented(x, seed)
         mean, std = (torch.tensor(v, device=x.device)[:, None, None] for v in (self.mean, self.std))
         return (x - mean)/std
+    def adapted(self,
+                x: torch.Tensor, # in [0, 1]
+               ) -> torch.Tensor: # in [0, 1]
+        "Each channel with its own exponent."
+        bent = [(k, e) for k, e in enumerate(self.exponents or []) if e != 1]
+        if bent: x = x.clone()
+        for k, e in bent: x[:, k] **= e
+        return x
     def augmented(self,
                   x: torch.Tensor, # 8-bit or in [0, 1]: batch x channels x size x size
                   seed: int, # of the augmentation

@@ -62,7 +62,7 @@ class Classifier:
         if kind != 'cells': raise UserError(f'{folder}: was trained on {kind}, not on single cells; predict with it alone.')
         self.network = to_device(network, self.device)
         self.how = cut_settings(self.about)
-        self.prepare = Prepare(self.about['mean'], self.about['std'], self.about.get('size'))
+        self.prepare = Prepare.of(self.about)
     def __call__(self,
                  crops: np.ndarray, # cells x channels x side x side, 8-bit
                  views: int=1, # 1 to 8 TTA views of each crop

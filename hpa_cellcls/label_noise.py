@@ -405,7 +405,7 @@ def _refit_model(record, folder, cells, predictions, reviewed, device, threads):
     candidates = cell_targets(cells.table, 'copied')[0] > 0
     field = cells.table.id.to_numpy()
     with using_threads(threads):
-        embeddings, logits = embed_cells(to_device(network, device), cells, Prepare(about['mean'], about['std'], about.get('size')))
+        embeddings, logits = embed_cells(to_device(network, device), cells, Prepare.of(about))
     how = {k: record.params[k] for k in ('steps', 'prior', 'review_weight') if k in record.params}
     anchors = None if reviewed is None else anchors_of(cells.table, reviewed)
     layer, prevalences, p = refit_to_prevalence(embeddings, logits, predictions, field, candidates, **how, anchors=anchors)

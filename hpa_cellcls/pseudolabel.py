@@ -86,7 +86,7 @@ def model_probabilities(folder: str|Path, # of a model
     "Predicted probabilities of a saved model."
     network, about = load_model(folder, tuple(store.params['only']))
     device = compute_device(device)
-    prepare = Prepare(about['mean'], about['std'], about.get('size'))
+    prepare = Prepare.of(about)
     return cell_probabilities(to_device(network, device), store, prepare, views, autocast=computing(device, network=network))
 
 # %% ../nbs/04_pseudolabel.ipynb #459efbd3

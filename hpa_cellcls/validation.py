@@ -370,7 +370,7 @@ def _opened(ws, model, device):
 
 def _probabilities(network, store, about, views, reduce):
     "Probabilities of all cells, N x C, with a progress bar."
-    prepare = Prepare(about['mean'], about['std'], size=about.get('size'))
+    prepare = Prepare.of(about)
     device = next(network.parameters()).device
     parts = [np.arange(i, min(i + 2048, len(store))) for i in range(0, len(store), 2048)]
     context = computing(device, network=network)
