@@ -20,6 +20,7 @@ import numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq, torch
 import torch.nn.functional as F
 from fastcore.basics import patch
 from .labels import classes, label_matrix
+from .models import exponents_of
 from .stage import UserError, existing, free_cores, read_parquet, write_bytes
 from .store import CellStore
 
@@ -169,8 +170,7 @@ class Prepare:
            about: dict, # description of a model of cells
           ): # -> Prepare
         "As a saved model wants to be shown crops."
-        exponents = [about.get('exponents', {}).get(c, 1) for c in about['channels']]
-        return cls(about['mean'], about['std'], about.get('size'), exponents)
+        return cls(about['mean'], about['std'], about.get('size'), exponents_of(about))
     def __call__(self,
                  x: torch.Tensor, # 8-bit, batch x channels x side x side
                  seed: int=None, # of the augmentation; without one there is none

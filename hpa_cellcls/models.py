@@ -9,7 +9,7 @@ __all__ = ['Arch', 'bestfitting_mean', 'bestfitting_std', 'starter_folder', 'Sma
            'channel_filters', 'Adapter', 'add_adapter', 'read_weights', 'carried_weights', 'local_weights', 'make_body',
            'timm_body', 'make_head', 'Network', 'as_feature_map', 'describe', 'load_bestfitting', 'load_subcell',
            'save_model', 'read_model_card', 'load_tensors', 'class_difference', 'load_model', 'is_of_model',
-           'find_model', 'compute_device', 'precision', 'to_device', 'computing', 'export_model']
+           'find_model', 'compute_device', 'precision', 'to_device', 'computing', 'exponents_of', 'export_model']
 
 # %% ../nbs/03a_models.ipynb #5bd061d4
 import difflib, importlib, io, json, re
@@ -746,13 +746,23 @@ def computing(device: torch.device, # to compute on
     return torch.autocast(device.type, dtype if dtype != torch.float32 else None, enabled=dtype != torch.float32)
 
 # %% ../nbs/03a_models.ipynb #23d2d96b
+def exponents_of(about: dict, # description of a model
+                ) -> list: # by channel; 1 is as it is
+    "With which exponents of the brightness a model wants to be shown the channels, in predictions."
+    return [about.get('exponents', {}).get(c, 1) for c in about['channels']]
+
 class _FromPixels(nn.Module):
     "8-bit crops in, probabilities out."
     def __init__(self, network, about):
         super().__init__()
         self.network = network
-        for k in ('mean', 'std'): self.register_buffer(k, torch.tensor(about[k], dtype=torch.float32)[:, None, None])
-    def forward(self, crops): return self.network((crops.float()/255 - self.mean)/self.std).sigmoid()
+        numbers = dict(mean=about['mean'], std=about['std'], exponents=exponents_of(about))
+        for k, v in numbers.items(): self.register_buffer(k, torch.tensor(v, dtype=torch.float32)[:, None, None])
+        self.bent = bool((self.exponents != 1).any())
+    def forward(self, crops):
+        x = crops.float()/255
+        if self.bent: x = x**self.exponents
+        return self.network((x - self.mean)/self.std).sigmoid()
 
 def _random_crops(about, n):
     "Crops of noise, to compare two networks on."
