@@ -48,7 +48,7 @@ def starter(dest: Place='starter', # folder for everything; the model is DEST/st
             side: Annotated[int, Range(64, 224)]=96, # height and width of a crop in pixels
             margin: Annotated[float, Range(-.25, 1)]=.05, # margin around a cell in training, as a fraction of its longer side
             closer: Annotated[float, Range(0, .25)]=.2, # by how much less margin there is when it predicts
-            exponent: Annotated[float, Range(.5, 2)]=1.4, # of the protein's brightness when it predicts: above 1, what is dim becomes dimmer
+            exponent: Annotated[float, Range(.5, 2)]=1.4, # of the protein's brightness when it predicts; above 1 dims what is dim
             epochs: Count=2, # number of epochs
             init: Init='imagenet', # initial weights: random (empty), imagenet, a file, the folder of a model, or starter
             seed: Annotated[int, Range(0, 2**30)]=0, # random seed of the fields and the training
@@ -66,7 +66,8 @@ def starter(dest: Place='starter', # folder for everything; the model is DEST/st
     trained = train(ws, 'starter', init=begun, epochs=epochs, seed=seed, threads=threads, **_recipe)
     learned = dict(fields=fields, cells=int(known.sum()), epochs=epochs, **_drawing, **before)
     recipe = read_model_card(models/'starter')['about']['trained'] | dict(init=init)
-    small = save_small(models/'starter', models/'small', trained=recipe, learned_from=learned, views=4, margin=shown, exponents=dict(green=exponent))
+    view = dict(views=4, margin=shown, exponents=dict(green=exponent))
+    small = save_small(models/'starter', models/'small', trained=recipe, learned_from=learned, **view)
     scores = _scores(home/'test_data', home/'test', small, test, size, seed + 1000, n_jobs)
     folder = save_small(small, home/'starter', scores_on_generated_fields=scores)
     write_text(folder/'README.md', model_card(folder))
