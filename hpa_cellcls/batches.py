@@ -20,7 +20,7 @@ import numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq, torch
 import torch.nn.functional as F
 from fastcore.basics import patch
 from .labels import classes, label_matrix
-from .models import exponents_of
+from .models import exponents_of, with_exponents
 from .stage import UserError, existing, free_cores, read_parquet, write_bytes
 from .store import CellStore
 
@@ -157,7 +157,7 @@ class Prepare:
                  mean: list, # by channel, of pixels in [0, 1]
                  std: list, # by channel
                  size: int=None, # side of the input in pixels (that of the crops)
-                 exponents: list=None, # of the brightness, by channel, where nothing is augmented (1); above 1, what is dim becomes dimmer
+                 exponents: list=(), # of the brightness by channel, where nothing is augmented (1)
                  **options, # of `augment`
                 ):
         self.mean = mean
@@ -178,17 +178,9 @@ class Prepare:
         side = x.shape[-1]
         if self.size and self.size != side:
             x = F.interpolate(as_float(x), (self.size, self.size), mode='area' if self.size < side else 'bilinear')
-        x = self.adapted(as_float(x)) if seed is None else self.augmented(x, seed)
+        x = with_exponents(as_float(x), self.exponents) if seed is None else self.augmented(x, seed)
         mean, std = (torch.tensor(v, device=x.device)[:, None, None] for v in (self.mean, self.std))
         return (x - mean)/std
-    def adapted(self,
-                x: torch.Tensor, # in [0, 1]
-               ) -> torch.Tensor: # in [0, 1]
-        "Each channel with its own exponent."
-        bent = [(k, e) for k, e in enumerate(self.exponents or []) if e != 1]
-        if bent: x = x.clone()
-        for k, e in bent: x[:, k] **= e
-        return x
     def augmented(self,
                   x: torch.Tensor, # 8-bit or in [0, 1]: batch x channels x size x size
                   seed: int, # of the augmentation

@@ -9,7 +9,8 @@ __all__ = ['Arch', 'bestfitting_mean', 'bestfitting_std', 'starter_folder', 'Sma
            'channel_filters', 'Adapter', 'add_adapter', 'read_weights', 'carried_weights', 'local_weights', 'make_body',
            'timm_body', 'make_head', 'Network', 'as_feature_map', 'describe', 'load_bestfitting', 'load_subcell',
            'save_model', 'read_model_card', 'load_tensors', 'class_difference', 'load_model', 'is_of_model',
-           'find_model', 'compute_device', 'precision', 'to_device', 'computing', 'exponents_of', 'export_model']
+           'find_model', 'compute_device', 'precision', 'to_device', 'computing', 'exponents_of', 'with_exponents',
+           'export_model']
 
 # %% ../nbs/03a_models.ipynb #5bd061d4
 import difflib, importlib, io, json, re
@@ -751,18 +752,21 @@ def exponents_of(about: dict, # description of a model
     "With which exponents of the brightness a model wants to be shown the channels, in predictions."
     return [about.get('exponents', {}).get(c, 1) for c in about['channels']]
 
+def with_exponents(x: torch.Tensor, # batch x channels x height x width, in [0, 1]
+                   exponents: list, # by channel
+                  ) -> torch.Tensor: # the same shape
+    "Each channel to the power of its exponent: above 1, what is dim becomes dimmer."
+    if all(e == 1 for e in exponents): return x
+    return torch.stack([c if e == 1 else c**e for c, e in zip(x.unbind(1), exponents)], 1)
+
 class _FromPixels(nn.Module):
     "8-bit crops in, probabilities out."
     def __init__(self, network, about):
         super().__init__()
         self.network = network
-        numbers = dict(mean=about['mean'], std=about['std'], exponents=exponents_of(about))
-        for k, v in numbers.items(): self.register_buffer(k, torch.tensor(v, dtype=torch.float32)[:, None, None])
-        self.bent = bool((self.exponents != 1).any())
-    def forward(self, crops):
-        x = crops.float()/255
-        if self.bent: x = x**self.exponents
-        return self.network((x - self.mean)/self.std).sigmoid()
+        self.exponents = exponents_of(about)
+        for k in ('mean', 'std'): self.register_buffer(k, torch.tensor(about[k], dtype=torch.float32)[:, None, None])
+    def forward(self, crops): return self.network((with_exponents(crops.float()/255, self.exponents) - self.mean)/self.std).sigmoid()
 
 def _random_crops(about, n):
     "Crops of noise, to compare two networks on."
