@@ -363,9 +363,12 @@ class PredictionTracker(Callback):
     order = 50
     def __init__(self,
                  latest: int=0, # number of latest epochs to keep; 0 keeps all
+                 keep_at: int=0, # number of epochs after which a copy is kept for good; 0 for none
                 ):
         self.latest = latest
+        self.keep_at = keep_at
         self.parts = []
+        self.early = None # the copy
     def before_epoch(self):
         "Start the sums of the epoch."
         n = len(self.dls.train.dataset)
@@ -385,6 +388,7 @@ class PredictionTracker(Callback):
         if not self.trained: return # an epoch that was skipped; every process knows that, and none waits
         self.parts.append(all_sum(self.sums, self.counts))
         self.parts = self.parts[-self.latest:] if self.latest else [self.total()]
+        if self.keep_at and self.checkpointer.offset + self.epoch + 1 == self.keep_at: self.early = self.total()
 
 # %% ../nbs/03f_fit.ipynb #d13b55a4
 @patch
@@ -394,9 +398,11 @@ def total(self: PredictionTracker) -> tuple: # sums (examples x classes); number
     return sums, sum(part[1] for part in self.parts)
 
 @patch
-def table(self: PredictionTracker) -> pd.DataFrame: # id, number, p0 to p18: means
+def table(self: PredictionTracker,
+          total: tuple=None, # sums and numbers of predictions (`None`: those of the epochs that are kept)
+         ) -> pd.DataFrame: # id, number, p0 to p18: means
     "The mean prediction of each example that was predicted at least once."
-    sums, counts = self.total()
+    sums, counts = total or self.total()
     seen = counts > 0
     means = pd.DataFrame(sums[seen]/counts[seen][:, None], columns=[f'p{k}' for k in range(len(classes))])
     keys = self.dls.train.dataset.table.loc[seen, ['id', 'number']].reset_index(drop=True)
@@ -537,7 +543,9 @@ def save_state(self: Checkpointer):
     state['optimiser'] = _plain(self.opt.state_dict())
     state['average'] = dict(steps=average.steps, state=average.average.state_dict()) if average else None
     state['scaler'] = scaling.scaler.state_dict() if scaling else None
-    state['predictions'] = [tuple(map(torch.from_numpy, part)) for part in tracker.parts] if tracker else None
+    kept = [*tracker.parts, *filter(None, [tracker.early])] if tracker else []
+    state['predictions'] = [tuple(map(torch.from_numpy, part)) for part in kept] if tracker else None
+    state['early'] = bool(tracker and tracker.early)
     file = io.BytesIO()
     torch.save(state, file)
     write_bytes(self.folder/'state.pt', file.getvalue())
@@ -569,6 +577,7 @@ def load_state(self: Checkpointer) -> dict: # with phase, epoch and the optimise
     if state['scaler'] and hasattr(self.learn, 'loss_scaling'): self.loss_scaling.scaler.load_state_dict(state['scaler'])
     if state['predictions'] and rank_and_size()[0] == 0:
         self.prediction_tracker.parts = [(sums.numpy(), counts.numpy()) for sums, counts in state['predictions']]
+        if state.get('early'): self.prediction_tracker.early = self.prediction_tracker.parts.pop()
     return state
 
 # %% ../nbs/03f_fit.ipynb #5bbb2ddf
@@ -888,7 +897,9 @@ def _finish(task, checkpointer, record, warning, running):
     folder = record.folder
     write_figure(folder/'history.png', plot_history(checkpointer.rows), dpi=100)
     if hasattr(checkpointer.learn, 'prediction_tracker'):
-        write_bytes(folder/'training_predictions.parquet', checkpointer.prediction_tracker.table().to_parquet(index=False))
+        tracker = checkpointer.prediction_tracker
+        write_bytes(folder/'training_predictions.parquet', tracker.table().to_parquet(index=False))
+        if tracker.early: write_bytes(folder/'early_predictions.parquet', tracker.table(tracker.early).to_parquet(index=False))
     failed = task.finish(folder, running)
     files = [folder/f for f in (*model_files, *task.files) if (folder/f).exists()]
     begun = checkpointer.about.get('begun_from', '')

@@ -192,14 +192,17 @@ def refined_labels(sums: np.ndarray, # cells x classes, sums of the predicted pr
                    weight: float=1, # of the soft labels, 0 to 1; the rest is the weight of the image labels
                    prior: str='atlas', # of the prevalence: atlas or none
                    anchors: Anchors=None, # what people say about some of the cells
+                   early: tuple=None, # sums and counts of earlier epochs, which the prevalence is estimated from (`None`: of recent ones)
                   ) -> np.ndarray: # cells x classes, 0 to 1
     "Training targets between the labels of the image and soft labels made from recent predictions."
-    predicted = counts > 0
+    def means(sums, counts):
+        rows = counts > 0
+        return rows, sums[rows].astype(float)/counts[rows][:, None], image_labels[rows] > 0, None if anchors is None else anchors[rows]
+    rows, p, candidates, known = means(*(early or (sums, counts)))
+    prevalences = prevalence(p, field[rows], candidates, prior, known)
+    predicted, p, candidates, known = means(sums, counts)
+    soft = soft_labels(p, candidates, prevalences, anchors=known)
     targets = image_labels.astype(np.float32)
-    p = sums[predicted].astype(float)/counts[predicted][:, None]
-    candidates = image_labels[predicted] > 0
-    known = None if anchors is None else anchors[predicted]
-    soft = soft_labels(p, candidates, prevalence(p, field[predicted], candidates, prior, known), anchors=known)
     targets[predicted] = weight*soft + (1 - weight)*targets[predicted]
     return targets if anchors is None else anchors.over(targets)
 
@@ -226,7 +229,7 @@ class LabelRefinement(Callback):
         if not weight: return
         table = loader.dataset.table
         if self.image_labels is None: self._begin(loader.targets.numpy(), table)
-        known = self.image_labels, table.id.to_numpy(), weight, self.prior, self.anchors
+        known = self.image_labels, table.id.to_numpy(), weight, self.prior, self.anchors, self.prediction_tracker.early
         targets = refined_labels(*self.prediction_tracker.total(), *known) if rank_and_size()[0] == 0 else None
         loader.targets = torch.from_numpy(all_gather(targets)[0])
     def _begin(self, targets, table):
@@ -353,10 +356,10 @@ def embed_cells(network: Network, # in eval mode, on its device
         logits.append(network.head[-1](embedding).cpu())
     return torch.cat(embeddings).numpy(), torch.cat(logits).numpy()
 
-def _training_predictions(folder, store):
+def _training_predictions(folder, store, kind='training'):
     "The cells that a model has learned from, as rows of the store, and its predictions for them during training."
     what = 'table of predictions of the training'
-    path = as_recorded(folder/'training_predictions.parquet', f'{what} (`hpa_cellcls train` writes it)')
+    path = as_recorded(folder/f'{kind}_predictions.parquet', f'{what} (`hpa_cellcls train` writes it)')
     predictions = read_parquet(path, what, ('id', 'number', *probability_columns))
     rows = store.table[['id', 'number']].reset_index().merge(predictions, on=['id', 'number'])
     if len(rows) < len(predictions):
@@ -368,20 +371,18 @@ def _training_predictions(folder, store):
 def refit_to_prevalence(embeddings: np.ndarray, # cells x features, input of the last layer
                         logits: np.ndarray, # cells x classes, its output
                         probabilities: np.ndarray, # cells x classes, predictions of the training
-                        field: np.ndarray, # field of each cell
                         candidates: np.ndarray, # cells x classes, boolean: labels of each cell's image
+                        prevalences: pd.DataFrame, # by class, from `prevalence`
                         steps: int=150, # of the refit
-                        prior: str='atlas', # of the prevalence: atlas or none
                         anchors: Anchors=None, # what people say about some of the cells
                         review_weight: float=1, # of what they say; a soft label has 1
-                       ) -> tuple: # the four arrays of `refit_last_layer`, the table of `prevalence`, new probabilities
-    "Estimate the prevalence, make soft labels and refit the last layer."
-    prevalences = prevalence(probabilities, field, candidates, prior, anchors)
+                       ) -> tuple: # the four arrays of `refit_last_layer`, and new probabilities
+    "Make soft labels and refit the last layer."
     soft = soft_labels(probabilities, candidates, prevalences, anchors=anchors)
     weights = None if anchors is None else np.where(anchors.known, review_weight, 1)
     layer = refit_last_layer(embeddings, logits, soft, steps, weights=weights)
     scale, offset, weights, biases = layer
-    return layer, prevalences, _sigmoid(logits*scale + offset + embeddings @ weights.T + biases)
+    return layer, _sigmoid(logits*scale + offset + embeddings @ weights.T + biases)
 
 def update_last_layer(network: Network, # as it was trained
                       scale: np.ndarray, # of the old logits, by class
@@ -399,16 +400,21 @@ def update_last_layer(network: Network, # as it was trained
     return network
 
 # %% ../nbs/09a_label_noise.ipynb #0b32c2d7
-def _refit_model(record, folder, cells, predictions, reviewed, device, threads):
+def _prevalence_of(table, predictions, prior, reviewed):
+    "The prevalence in the images of some cells."
+    anchors = None if reviewed is None else anchors_of(table, reviewed)
+    return prevalence(predictions, table.id.to_numpy(), cell_targets(table, 'copied')[0] > 0, prior, anchors)
+
+def _refit_model(record, folder, cells, predictions, prevalences, reviewed, device, threads):
     "Refit and calibrate a model, and save it with its prevalence."
     network, about = load_model(folder, tuple(cells.params['only']))
     candidates = cell_targets(cells.table, 'copied')[0] > 0
     field = cells.table.id.to_numpy()
     with using_threads(threads):
         embeddings, logits = embed_cells(to_device(network, device), cells, Prepare.of(about))
-    how = {k: record.params[k] for k in ('steps', 'prior', 'review_weight') if k in record.params}
+    how = {k: record.params[k] for k in ('steps', 'review_weight') if k in record.params}
     anchors = None if reviewed is None else anchors_of(cells.table, reviewed)
-    layer, prevalences, p = refit_to_prevalence(embeddings, logits, predictions, field, candidates, **how, anchors=anchors)
+    layer, p = refit_to_prevalence(embeddings, logits, predictions, candidates, prevalences, **how, anchors=anchors)
     calibration = fit_calibration(field_posterior(p, field, p.mean(0), prevalences), soft_labels(p, candidates, prevalences, 1, anchors))
     about |= dict(refined=record.params, class_prior=p.mean(0).round(5).tolist(), prevalence=prevalences.round(5).to_dict('list'),
                   calibration=[a.round(5).tolist() for a in calibration])
@@ -418,6 +424,11 @@ def _refit_model(record, folder, cells, predictions, reviewed, device, threads):
     files = [record.folder/f for f in ('model.safetensors', 'model.json', 'trained_on.csv')]
     medians = prevalences[['single', 'multi']][:negative].median().round(3).to_dict()
     record.add('model', dict(cells=len(cells), **medians), fingerprint(files, record.folder))
+
+def _only_whole(store, answers, rows, predictions):
+    "Without the cells that people called not whole."
+    whole = answers_of(store.table.iloc[rows], answers)[1]
+    return rows[whole], predictions[whole]
 
 def _outcome(ws, name, result, skipped=0):
     note = (f'{name}: from {result["cells"]} cells; about {result["single"]:.0%} of the cells show the label of an image with one label, '
@@ -439,18 +450,21 @@ def refine(ws: str, # workspace
     "Estimate the label noise of a model's training cells, refit its last layer to soft labels, and calibrate it."
     folder = existing(Path(ws)/'models'/first, 'model (`hpa_cellcls train --labels copied` makes it)')
     store = CellStore(Path(ws)/'cells')
-    rows, predictions = _training_predictions(folder, store)
+    latest = early = _training_predictions(folder, store)
+    if (folder/'early_predictions.parquet').exists(): early = _training_predictions(folder, store, 'early')
     dest = Path(ws)/'models'/name
     params = dict(first=first, made=content(folder/'model.safetensors'), steps=steps, prior=prior, reviewed=False)
     answers, notes = None, []
     if reviewed:
         answers, notes = read_reviewed(ws)
         params |= dict(reviewed=content(Path(ws)/'labels'/'reviewed.jsonl'), review_weight=review_weight)
-        whole = answers_of(store.table.iloc[rows], answers)[1]
-        rows, predictions = rows[whole], predictions[whole]
+        latest, early = (_only_whole(store, answers, *found) for found in (latest, early))
     with Record(dest, 'refine', params, defaults_of(refine), dest/'model.json').held() as record:
         if 'model' in record.entries() and not record.damaged(): return _outcome(ws, name, record.entries()['model']['result'], 1)
-        _refit_model(record, folder, store.select(rows), predictions, answers, compute_device(device), threads)
+        rows, predictions = early
+        prevalences = _prevalence_of(store.table.iloc[rows], predictions, prior, answers)
+        rows, predictions = latest
+        _refit_model(record, folder, store.select(rows), predictions, prevalences, answers, compute_device(device), threads)
         out = _outcome(ws, name, record.entries()['model']['result'])
     out.note = ' '.join([out.note, *notes])
     return out

@@ -58,7 +58,7 @@ class CellSettings(ClassifierSettings):
 class CellTask(Task):
     "Training on single cells."
     Settings = CellSettings
-    files = ('training_predictions.parquet',)
+    files = ('training_predictions.parquet', 'early_predictions.parquet')
     augmentation = (*Task.augmentation, 'contrast', 'blur', 'grain')
     def check(self):
         "Raise an error if the settings or the cells do not allow a training, before anything is written."
@@ -109,7 +109,8 @@ def callbacks(self: CellTask) -> list: # fastai callbacks
     s = self.settings
     if not s.refine_labels: return [PredictionTracker()]
     full = s.refine_labels*s.epochs
-    return [PredictionTracker(latest=3), LabelRefinement(max(1, int(full/2)), int(np.ceil(full)), s.prior, self.reviewed[0])]
+    begin, whole = max(1, int(full/2)), int(np.ceil(full))
+    return [PredictionTracker(latest=3, keep_at=whole), LabelRefinement(begin, whole, s.prior, self.reviewed[0])]
 
 @patch
 def about(self: CellTask,
