@@ -215,7 +215,7 @@ def with_picture(cells):
     if at is None: picture, alt = widest_within(cells)
     else:
         before = cells[:at]
-        if all(cell['cell_type'] == 'markdown' for cell in before) and sum(len(cell['source']) for cell in before) < 700: return cells
+        if all(cell['cell_type'] == 'markdown' for cell in before) and sum(len(cell['source']) for cell in before) < 1200: return cells
         picture, alt = pictures(cells[at])[0], cells[at]['metadata']['mystnb']['image']['alt']
     if not picture: return cells
     return [cells[0], code_cell('...', [picture], 'remove-input', alt=alt, classes='first'), *cells[1:]]
