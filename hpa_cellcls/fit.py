@@ -543,9 +543,8 @@ def save_state(self: Checkpointer):
     state['optimiser'] = _plain(self.opt.state_dict())
     state['average'] = dict(steps=average.steps, state=average.average.state_dict()) if average else None
     state['scaler'] = scaling.scaler.state_dict() if scaling else None
-    kept = [*tracker.parts, *filter(None, [tracker.early])] if tracker else []
-    state['predictions'] = [tuple(map(torch.from_numpy, part)) for part in kept] if tracker else None
-    state['early'] = bool(tracker and tracker.early)
+    state['predictions'] = [tuple(map(torch.from_numpy, part)) for part in tracker.parts] if tracker else None
+    state['early'] = tuple(map(torch.from_numpy, tracker.early)) if tracker and tracker.early else None
     file = io.BytesIO()
     torch.save(state, file)
     write_bytes(self.folder/'state.pt', file.getvalue())
@@ -577,7 +576,7 @@ def load_state(self: Checkpointer) -> dict: # with phase, epoch and the optimise
     if state['scaler'] and hasattr(self.learn, 'loss_scaling'): self.loss_scaling.scaler.load_state_dict(state['scaler'])
     if state['predictions'] and rank_and_size()[0] == 0:
         self.prediction_tracker.parts = [(sums.numpy(), counts.numpy()) for sums, counts in state['predictions']]
-        if state.get('early'): self.prediction_tracker.early = self.prediction_tracker.parts.pop()
+        if state.get('early'): self.prediction_tracker.early = tuple(t.numpy() for t in state['early'])
     return state
 
 # %% ../nbs/03f_fit.ipynb #5bbb2ddf

@@ -192,17 +192,16 @@ def refined_labels(sums: np.ndarray, # cells x classes, sums of the predicted pr
                    weight: float=1, # of the soft labels, 0 to 1; the rest is the weight of the image labels
                    prior: str='atlas', # of the prevalence: atlas or none
                    anchors: Anchors=None, # what people say about some of the cells
-                   early: tuple=None, # sums and counts of earlier epochs, which the prevalence is estimated from (`None`: of recent ones)
+                   prevalences: pd.DataFrame=None, # by class (`None`: estimated from these predictions)
                   ) -> np.ndarray: # cells x classes, 0 to 1
     "Training targets between the labels of the image and soft labels made from recent predictions."
-    def means(sums, counts):
-        rows = counts > 0
-        return rows, sums[rows].astype(float)/counts[rows][:, None], image_labels[rows] > 0, None if anchors is None else anchors[rows]
-    rows, p, candidates, known = means(*(early or (sums, counts)))
-    prevalences = prevalence(p, field[rows], candidates, prior, known)
-    predicted, p, candidates, known = means(sums, counts)
-    soft = soft_labels(p, candidates, prevalences, anchors=known)
+    predicted = counts > 0
     targets = image_labels.astype(np.float32)
+    p = sums[predicted].astype(float)/counts[predicted][:, None]
+    candidates = image_labels[predicted] > 0
+    known = None if anchors is None else anchors[predicted]
+    if prevalences is None: prevalences = prevalence(p, field[predicted], candidates, prior, known)
+    soft = soft_labels(p, candidates, prevalences, anchors=known)
     targets[predicted] = weight*soft + (1 - weight)*targets[predicted]
     return targets if anchors is None else anchors.over(targets)
 
@@ -217,7 +216,7 @@ class LabelRefinement(Callback):
                 ):
         self.begin, self.whole, self.prior = begin, whole, prior
         self.reviewed = reviewed
-        self.image_labels = self.anchors = None
+        self.image_labels = self.anchors = self.prevalences = None
     def weight(self,
                epoch: int, # from 0
               ) -> float: # 0 to 1
@@ -229,9 +228,17 @@ class LabelRefinement(Callback):
         if not weight: return
         table = loader.dataset.table
         if self.image_labels is None: self._begin(loader.targets.numpy(), table)
-        known = self.image_labels, table.id.to_numpy(), weight, self.prior, self.anchors, self.prediction_tracker.early
-        targets = refined_labels(*self.prediction_tracker.total(), *known) if rank_and_size()[0] == 0 else None
+        targets = self._refined(table.id.to_numpy(), weight) if rank_and_size()[0] == 0 else None
         loader.targets = torch.from_numpy(all_gather(targets)[0])
+    def _refined(self, field, weight):
+        "New targets; the prevalence is estimated once more from the early predictions, and then kept."
+        early = self.prediction_tracker.early
+        if early and self.prevalences is None:
+            rows = early[1] > 0
+            known = self.image_labels[rows] > 0, self.prior, None if self.anchors is None else self.anchors[rows]
+            self.prevalences = prevalence(early[0][rows].astype(float)/early[1][rows][:, None], field[rows], *known)
+        known = self.image_labels, field, weight, self.prior, self.anchors, self.prevalences
+        return refined_labels(*self.prediction_tracker.total(), *known)
     def _begin(self, targets, table):
         "Keep the image labels, and the answers in the order of the cells."
         self.image_labels = targets if self.reviewed is None else cell_targets(table, 'copied')[0]
@@ -401,7 +408,7 @@ def update_last_layer(network: Network, # as it was trained
 
 # %% ../nbs/09a_label_noise.ipynb #0b32c2d7
 def _prevalence_of(table, predictions, prior, reviewed):
-    "The prevalence in the images of some cells."
+    "The prevalence, estimated from predictions for the cells of a table."
     anchors = None if reviewed is None else anchors_of(table, reviewed)
     return prevalence(predictions, table.id.to_numpy(), cell_targets(table, 'copied')[0] > 0, prior, anchors)
 
@@ -461,8 +468,7 @@ def refine(ws: str, # workspace
         latest, early = (_only_whole(store, answers, *found) for found in (latest, early))
     with Record(dest, 'refine', params, defaults_of(refine), dest/'model.json').held() as record:
         if 'model' in record.entries() and not record.damaged(): return _outcome(ws, name, record.entries()['model']['result'], 1)
-        rows, predictions = early
-        prevalences = _prevalence_of(store.table.iloc[rows], predictions, prior, answers)
+        prevalences = _prevalence_of(store.table.iloc[early[0]], early[1], prior, answers)
         rows, predictions = latest
         _refit_model(record, folder, store.select(rows), predictions, prevalences, answers, compute_device(device), threads)
         out = _outcome(ws, name, record.entries()['model']['result'])
