@@ -412,6 +412,11 @@ def _prevalence_of(table, predictions, prior, reviewed):
     anchors = None if reviewed is None else anchors_of(table, reviewed)
     return prevalence(predictions, table.id.to_numpy(), cell_targets(table, 'copied')[0] > 0, prior, anchors)
 
+def _half_way(estimates):
+    "The prevalence half way between estimates, in log odds."
+    means = {kind: _sigmoid(np.mean([_logit(e[kind]) for e in estimates], axis=0)) for kind in ('single', 'multi')}
+    return estimates[0].assign(**means)
+
 def _refit_model(record, folder, cells, predictions, prevalences, reviewed, device, threads):
     "Refit and calibrate a model, and save it with its prevalence."
     network, about = load_model(folder, tuple(cells.params['only']))
@@ -457,19 +462,19 @@ def refine(ws: str, # workspace
     "Estimate the label noise of a model's training cells, refit its last layer to soft labels, and calibrate it."
     folder = existing(Path(ws)/'models'/first, 'model (`hpa_cellcls train --labels copied` makes it)')
     store = CellStore(Path(ws)/'cells')
-    latest = early = _training_predictions(folder, store)
-    if (folder/'early_predictions.parquet').exists(): early = _training_predictions(folder, store, 'early')
+    kinds = [k for k in ('training', 'early') if k == 'training' or (folder/f'{k}_predictions.parquet').exists()]
+    predicted = [_training_predictions(folder, store, k) for k in kinds]
     dest = Path(ws)/'models'/name
     params = dict(first=first, made=content(folder/'model.safetensors'), steps=steps, prior=prior, reviewed=False)
     answers, notes = None, []
     if reviewed:
         answers, notes = read_reviewed(ws)
         params |= dict(reviewed=content(Path(ws)/'labels'/'reviewed.jsonl'), review_weight=review_weight)
-        latest, early = (_only_whole(store, answers, *found) for found in (latest, early))
+        predicted = [_only_whole(store, answers, *found) for found in predicted]
     with Record(dest, 'refine', params, defaults_of(refine), dest/'model.json').held() as record:
         if 'model' in record.entries() and not record.damaged(): return _outcome(ws, name, record.entries()['model']['result'], 1)
-        prevalences = _prevalence_of(store.table.iloc[early[0]], early[1], prior, answers)
-        rows, predictions = latest
+        prevalences = _half_way([_prevalence_of(store.table.iloc[rows], p, prior, answers) for rows, p in predicted])
+        rows, predictions = predicted[0]
         _refit_model(record, folder, store.select(rows), predictions, prevalences, answers, compute_device(device), threads)
         out = _outcome(ws, name, record.entries()['model']['result'])
     out.note = ' '.join([out.note, *notes])
