@@ -586,20 +586,20 @@ def explore(folder: str|Path, # with images, or with folders of them
             raise UserError(f'--pattern {finding.pattern}: gives the id {parts["id"]!r}, with a slash; '
                             'catch folders by the groups well and site.')
         elif parts: _take_plane(out, path, below, parts, folder, seen)
-        elif _several.search(path.name) and not mask_name.fullmatch(path.name):
+        elif _several.search(path.name) and not _is_masks(below):
             if _take_scenes(out, path, below, folder): later.append((path, below))
         else: later.append((path, below))
     fields = {r['id'] for r in out.rows if r['how'] == 'name of the file'}
     for path, below in later:
         row = _beside(path, below, fields, folder)
         if row and not finding.pattern: out.rows.append(row)
-        else: out.leave(below.as_posix(), _why_left(path.name, finding.pattern))
+        else: out.leave(below.as_posix(), _why_left(below, finding.pattern))
     return out
 
 # %% ../nbs/00e_readers.ipynb #1052f4d2
 def _beside(path, below, fields, root):
     "An image whose name begins as those of a known field do is a channel of it, of an unknown stain."
-    if not _one_plane.search(below.name) or mask_name.fullmatch(below.name): return None
+    if not _one_plane.search(below.name) or _is_masks(below): return None
     stem = _one_plane.sub('', below.name)
     for gap in [*re.finditer('[_ .-]', stem)][::-1]:
         own = _id_of(list(below.parent.parts), stem[:gap.start()], root)
@@ -610,12 +610,18 @@ def _beside(path, below, fields, root):
 def _by_name(below, finding, given):
     "What the name of a file says, by the pattern or a known naming."
     if finding.pattern: return by_pattern(below.as_posix(), finding.pattern)
-    if not _one_plane.search(below.name) or mask_name.fullmatch(below.name): return None
+    if not _one_plane.search(below.name) or _is_masks(below): return None
     return by_grammar(_one_plane.sub('', below.name), given)
 
-def _why_left(name, pattern):
+def _is_masks(below):
+    "Is it a label image, by its name or that of its folder?"
+    in_folder = below.parent.name.lower() in ('masks', 'labels') and _one_plane.search(below.name)
+    return bool(mask_name.fullmatch(below.name) or in_folder)
+
+def _why_left(below, pattern):
     "What a file is that was not taken, and what would take it."
-    if mask_name.fullmatch(name) or name.endswith('_seg.npy'): return 'masks; --masks FOLDER takes a label image of each field'
+    name = below.name
+    if _is_masks(below) or name.endswith('_seg.npy'): return 'masks; --masks FOLDER takes a label image of each field'
     if not _one_plane.search(name): return 'no images'
     if re.search('_thumb', name, re.I): return 'thumbnails'
     if pattern: return 'images that --pattern does not fit; without it, known names are recognised'
