@@ -11,6 +11,7 @@ __all__ = ['segmenters', 'as_unit', 'rescale', 'typical_diameter', 'compete', 'f
 
 # %% ../nbs/01_segmentation.ipynb #a73ee699
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 import cv2, numpy as np
@@ -251,8 +252,16 @@ def _above_half(labels, blue, d):
 
 def _medians(x, labels):
     "Median of each label; 0 for the background and for numbers that are not there."
-    parts = [x[box][labels[box] == k] if box else [0] for k, box in enumerate(ndimage.find_objects(labels), 1)]
-    return np.array([0, *map(np.median, parts)], np.float32)
+    parts = [x[box][labels[box] == k] if box else x[:0, 0] for k, box in enumerate(ndimage.find_objects(labels), 1)]
+    return np.array([0, *map(_median, parts)], np.float32)
+
+def _median(values):
+    "As NumPy's, which takes five times as long for a nucleus; 0 if there are none."
+    n = len(values)
+    if not n: return 0
+    middle = np.partition(values, ((n - 1)//2, n//2))[[(n - 1)//2, n//2]]
+    return middle.mean()
+
 
 # %% ../nbs/01_segmentation.ipynb #3a95c95d
 def _joined(labels, root, d):
@@ -389,14 +398,18 @@ def full_size(nuclei: np.ndarray, # label image of a rescaled copy
         if number > 65535: raise UserError('there are more than the 65535 cells that the masks can number; split the field.')
         window, cell = _enlarged(cells, k, box, shape)
         cells_there = full[1][window]
-        cells_there += _largest_piece(cell & (cells_there == 0))*np.uint16(number)
+        _write(_largest_piece(cell & (cells_there == 0)), number, cells_there)
         window, nucleus = _enlarged(nuclei, k, nucleus_box, shape)
         nucleus &= full[1][window] == number
-        full[0][window][nucleus] = number
+        _write(nucleus, number, full[0][window])
         if not nucleus.any():
             cells_there[cells_there == number] = 0
             number -= 1
     return full
+
+def _write(mask, number, labels):
+    "Write a number where a mask is; OpenCV does it in a tenth of NumPy's time, as `labels` is a part of a field."
+    cv2.copyTo(np.full(mask.shape, number, labels.dtype), mask.view(np.uint8), labels)
 
 def _enlarged(labels, k, box, shape):
     "One label enlarged: its place in the field, and the pixels of which it covers more than half."
@@ -407,10 +420,15 @@ def _enlarged(labels, k, box, shape):
 
 def _window(start, stop, n, size):
     "A part of `n` pixels around start to stop, and where it is among `size` pixels; its ends fall on whole pixels there, nearly."
-    def off(i): return abs(i*size/n - round(i*size/n))
+    off = _off_grid(n, size).__getitem__
     start = min(range(max(start - 12, 0), max(start - 2, 0) + 1), key=off)
     stop = min(range(min(stop + 2, n), min(stop + 12, n) + 1), key=off)
     return start, stop, round(start*size/n), round(stop*size/n)
+
+@lru_cache(16)
+def _off_grid(n, size):
+    "How far the edge before each of `n` pixels, and the last one, is from an edge among `size` pixels."
+    return [abs(i*size/n - round(i*size/n)) for i in range(n + 1)]
 
 def _largest_piece(mask):
     "The largest piece of a mask; usually it is the only one."
