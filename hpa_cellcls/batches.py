@@ -316,7 +316,7 @@ def _glibc():
 
 def give_memory_back():
     "Return freed memory to the system; glibc else keeps a tenth of a gigabyte more after every epoch of a training."
-    if _glibc(): _glibc().malloc_trim(0)
+    if glibc := _glibc(): glibc.malloc_trim(0)
 
 @contextmanager
 def keeping_memory():
